@@ -1,0 +1,55 @@
+// Which daemon this process borrows from, and the connection to it.
+//
+// Nothing connects until the first object is made, or connect() is called. Options win over the environment:
+//   NVCV_CACHED_DEVICE     host, cuda:N or a GPU's UUID; default: the current CUDA device, without a driver host
+//   NVCV_CACHED_ADDRESS    the socket's path; default: the system's socket, else the user's
+//   NVCV_CACHED_AUTOSTART  1 (default): start a daemon for this user when there is none; 0: do not
+//   NVCV_CACHED_DAEMON     the program to start; default: beside the library, then PATH
+//   NVCV_CACHED_TIMEOUT    of every call that needs the daemon, 5s
+//   NVCV_CACHED_NAME       shown to operators; default: the program's name
+// Thread-safety: thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "nvcv_cached/export.h"
+
+namespace nvcv_cached {
+
+class NVCV_CACHED_API Device {
+ public:
+  Device(std::string kind, std::string id, std::string name, std::uint64_t total_bytes);
+  ~Device();
+  Device(const Device&);
+  Device& operator=(const Device&);
+  bool is_host() const { return kind_ == "host"; }
+  const std::string& kind() const { return kind_; }  // "host" or "cuda"
+  const std::string& id() const { return id_; }      // "host" or the GPU's UUID
+  const std::string& name() const { return name_; }
+  std::uint64_t total_bytes() const { return total_bytes_; }
+
+ private:
+  std::string kind_, id_, name_;
+  std::uint64_t total_bytes_;
+};
+
+struct Options {
+  std::optional<std::string> device;
+  std::optional<std::string> address;
+  std::optional<std::string> name;
+  std::optional<std::chrono::milliseconds> timeout;
+  std::optional<bool> autostart;
+};
+
+// Connects now. Throws InvalidArgument when the process is connected with other options already, else as any
+// call that needs the daemon: Unavailable, PermissionDenied, VersionMismatch, DeadlineExceeded.
+NVCV_CACHED_API void connect(const Options& options = {});
+
+// The device that objects are made on; connects to none, starts none: before the first object it says what
+// the options and the environment choose, with total_bytes 0 for a daemon not yet asked.
+NVCV_CACHED_API Device device();
+
+}  // namespace nvcv_cached

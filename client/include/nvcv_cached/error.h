@@ -1,0 +1,84 @@
+// What goes wrong, as one family of exceptions. Every text says what was asked, what was found and what to
+// do, in numbers; texts that NVCV has a status for begin with its name (NVCV_ERROR_OUT_OF_MEMORY: ...).
+// The types are visible across the library's border: catch them by reference. Immutable, thread-safe.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "nvcv_cached/export.h"
+
+namespace nvcv_cached {
+
+enum class ErrorCode {
+  kInvalidArgument,   // the call itself is wrong: shapes, types, sizes, unknown layouts
+  kOutOfMemory,       // no memory within the deadline; the text names the holders
+  kQuotaExceeded,     // this session's quota
+  kUnavailable,       // no daemon, or it went away; tensors you hold stay valid
+  kDeadlineExceeded,  // the daemon is there and does not answer
+  kPermissionDenied,  // socket, group, uid
+  kVersionMismatch,   // no common protocol version
+  kDeviceError,       // the driver's own words
+  kForked,            // made before fork(), used in the child
+  kInternal,          // a bug in nvcv-cached
+};
+
+class NVCV_CACHED_API Error : public std::runtime_error {
+ public:
+  Error(ErrorCode code, const std::string& message, std::string hint = "");
+  ~Error() override;
+  ErrorCode code() const noexcept { return code_; }
+  const std::string& hint() const noexcept { return hint_; }  // what to do; part of what() too
+
+ private:
+  ErrorCode code_;
+  std::string hint_;
+};
+
+class NVCV_CACHED_API InvalidArgument final : public Error {
+ public:
+  explicit InvalidArgument(const std::string& message, std::string hint = "");
+  ~InvalidArgument() override;
+};
+class NVCV_CACHED_API OutOfMemory final : public Error {
+ public:
+  explicit OutOfMemory(const std::string& message, std::string hint = "");
+  ~OutOfMemory() override;
+};
+class NVCV_CACHED_API QuotaExceeded final : public Error {
+ public:
+  explicit QuotaExceeded(const std::string& message, std::string hint = "");
+  ~QuotaExceeded() override;
+};
+class NVCV_CACHED_API Unavailable final : public Error {
+ public:
+  explicit Unavailable(const std::string& message, std::string hint = "");
+  ~Unavailable() override;
+};
+class NVCV_CACHED_API DeadlineExceeded final : public Error {
+ public:
+  explicit DeadlineExceeded(const std::string& message, std::string hint = "");
+  ~DeadlineExceeded() override;
+};
+class NVCV_CACHED_API PermissionDenied final : public Error {
+ public:
+  explicit PermissionDenied(const std::string& message, std::string hint = "");
+  ~PermissionDenied() override;
+};
+class NVCV_CACHED_API VersionMismatch final : public Error {
+ public:
+  explicit VersionMismatch(const std::string& message, std::string hint = "");
+  ~VersionMismatch() override;
+};
+class NVCV_CACHED_API DeviceError final : public Error {
+ public:
+  explicit DeviceError(const std::string& message, std::string hint = "");
+  ~DeviceError() override;
+};
+class NVCV_CACHED_API Forked final : public Error {
+ public:
+  explicit Forked(const std::string& message, std::string hint = "");
+  ~Forked() override;
+};
+
+}  // namespace nvcv_cached

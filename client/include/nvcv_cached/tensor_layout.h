@@ -1,0 +1,35 @@
+// The labels of a tensor's dimensions, such as "NHWC": up to 15 characters, compared by value.
+// 16 bytes, zero padded. Immutable, thread-safe.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "nvcv_cached/export.h"
+
+namespace nvcv_cached {
+
+inline constexpr int kMaxRank = 15;  // of tensors and layouts, as in NVCV
+
+class NVCV_CACHED_API TensorLayout {
+ public:
+  constexpr TensorLayout() = default;            // no layout
+  TensorLayout(std::string_view labels);         // NOLINT: any string converts, as in NVCV
+  TensorLayout(const char* labels) : TensorLayout(std::string_view(labels)) {}  // NOLINT
+  TensorLayout(const std::string& labels) : TensorLayout(std::string_view(labels)) {}  // NOLINT
+
+  int rank() const { return static_cast<int>(view().size()); }
+  bool empty() const { return labels_[0] == 0; }
+  std::string_view view() const { return std::string_view(labels_.data()); }
+  std::string str() const { return std::string(view()); }
+  const std::array<char, 16>& raw() const { return labels_; }
+  friend bool operator==(const TensorLayout& a, const TensorLayout& b) { return a.labels_ == b.labels_; }
+  friend bool operator!=(const TensorLayout& a, const TensorLayout& b) { return !(a == b); }
+
+ private:
+  std::array<char, 16> labels_{};
+};
+
+}  // namespace nvcv_cached
