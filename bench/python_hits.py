@@ -1,0 +1,105 @@
+"""Python hits against what a user has today, in one process: one line of JSON, microseconds made and dropped.
+
+    NVCV_CACHED_ADDRESS=... python bench/python_hits.py [REPEATS]
+
+Every figure is the median over rounds of `loops` calls, rounds of all contenders interleaved, so that a noisy
+moment of the machine meets them all.
+"""
+
+import json
+import statistics
+import sys
+import threading
+import time
+from multiprocessing import shared_memory
+
+import numpy as np
+
+import nvcv_cached as nvcv
+
+SHAPE = (1000, 1000, 3)
+NBYTES = 12_000_000
+
+
+def tensor(loops):
+    for _ in range(loops):
+        nvcv.Tensor(SHAPE, np.float32, "HWC")
+
+
+def numpy_empty(loops):
+    for _ in range(loops):
+        np.empty(SHAPE, np.float32)
+
+
+def shm(loops):
+    for _ in range(loops):
+        block = shared_memory.SharedMemory(create=True, size=NBYTES)
+        block.close()
+        block.unlink()
+
+
+def floor(loops):
+    for _ in range(loops):
+        object()
+
+
+def random_shapes(loops, numbers=np.random.default_rng(1).integers(1000, 2001, (4096, 2)).tolist()):
+    for i in range(loops):
+        h, w = numbers[i & 4095]
+        nvcv.Tensor((h, w, 3), np.float32, "HWC")
+
+
+def timed(function, loops):
+    start = time.perf_counter()
+    function(loops)
+    return (time.perf_counter() - start) / loops * 1e6
+
+
+def threads_per_call(count, loops=20_000):
+    """Microseconds of wall time per call of one thread, `count` threads at once (they share the GIL)."""
+    barrier = threading.Barrier(count + 1)
+
+    def work():
+        tensor(10)
+        barrier.wait()
+        tensor(loops)
+
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    start = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    return (time.perf_counter() - start) / (loops * count) * 1e6
+
+
+def main():
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    contenders = {
+        "tensor_hit": (tensor, 20_000),
+        "numpy_empty": (numpy_empty, 5_000),
+        "shared_memory": (shm, 100),
+        "object": (floor, 50_000),
+    }
+    samples = {name: [] for name in contenders}
+    for function, _ in contenders.values():
+        function(100)
+    for _ in range(rounds):
+        for name, (function, loops) in contenders.items():
+            samples[name].append(timed(function, loops))
+    result = {name: statistics.median(values) for name, values in samples.items()}
+
+    random_shapes(4096)
+    result["random_shapes"] = statistics.median(timed(random_shapes, 10_000) for _ in range(rounds))
+    for count in (1, 2, 4, 16):
+        result[f"tensor_hit_{count}_threads"] = statistics.median(threads_per_call(count) for _ in range(3))
+
+    others = [nvcv.Tensor((i + 1, 64), np.uint8, "HW") for i in range(1000)]
+    del others
+    result["tensor_hit_among_1000"] = statistics.median(timed(tensor, 20_000) for _ in range(rounds))
+    print(json.dumps({name: round(value, 4) for name, value in result.items()}))
+
+
+if __name__ == "__main__":
+    main()
