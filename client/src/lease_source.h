@@ -30,6 +30,7 @@ struct Lease {
   lease_table::Word word;            // HELD for the first of a grant, IDLE for those granted ahead
   void* data = nullptr;              // where the block is mapped in this process
   uint64_t block_bytes = 0;
+  uint64_t clock_zero_ms = 0;        // CoarseNowMs() when the table was made: the zero of last_used
 };
 
 struct LeaseRequest {
