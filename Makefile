@@ -1,0 +1,106 @@
+# A thin front: CMake builds, ctest tests, pip installs. `make help` lists the targets.
+PYTHON ?= python3
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+venv := .venv
+python := $(venv)/bin/python
+stage := build/stage
+binding := $(venv)/.nvcv-cached
+headers := $(wildcard client/include/nvcv_cached/*.h)
+binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
+
+.PHONY: help demo test test-long build bench mutants install format lint lock stubs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo       4 processes on real photographs; results in demo-out/'
+	@echo 'make test       every test, under one ctest'
+	@echo 'make test-long  the long runs too: millions of steps, thousands of kills'
+	@echo 'make build      build/bin/nvcv-cached, build/bin/nvcv-cachectl, the Python package in .venv'
+	@echo 'make bench      the benchmarks against their budgets; JSON in bench-out/'
+	@echo 'make mutants    breaks each rule on purpose; the test of its name must see it'
+	@echo 'make install    programs, library and headers into PREFIX ($(PREFIX)); DESTDIR is honoured'
+	@echo 'make format     clang-format and ruff rewrite the sources'
+	@echo 'make lint       clang-format, clang-tidy (if installed), ruff, mypy; changes nothing'
+	@echo 'make lock       renews requirements*.txt from requirements*.in; the only target that chooses versions'
+	@echo 'variables: PYTHON=$(PYTHON) PREFIX=$(PREFIX) JOBS=$(JOBS) YES=1 (install packages without asking)'
+
+# --- set-up: what the system lacks, then .venv from the lock files. A second run needs no network.
+
+.PHONY: packages
+packages:
+	@YES='$(YES)' deploy/setup/install-packages
+
+$(venv)/.build: requirements.txt | packages
+	test -x $(python) || $(PYTHON) -m venv $(venv)
+	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(venv)/.test: requirements-test.txt $(venv)/.build
+	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	@touch $@
+
+# --- build: the programs, an install tree, and the extension built against that tree alone.
+
+.PHONY: programs
+programs: $(venv)/.build
+	@test -f build/build.ninja || cmake --preset release -DNVCV_CACHED_PYTHON=$(CURDIR)/$(python)
+	@cmake --build build --parallel $(JOBS)
+	@cmake --install build --prefix $(stage) >build/install.log || { cat build/install.log; exit 1; }
+
+$(binding): $(binding_sources) $(headers) $(venv)/.build | programs
+	CMAKE_PREFIX_PATH=$(CURDIR)/$(stage) CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(python) -m pip install --quiet \
+	  --disable-pip-version-check --no-build-isolation --no-deps --no-index --force-reinstall \
+	  -C build-dir=$(CURDIR)/build/python ./python_client
+	@touch $@
+
+build: programs $(binding)
+
+stubs: build
+	$(python) python_client/stubs.py
+
+test: build $(venv)/.test
+	ctest --test-dir build --output-on-failure --parallel $(JOBS)
+
+test-long: build $(venv)/.test
+	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
+
+demo: build
+	$(python) examples/demo.py --out demo-out
+
+bench: build
+	cmake -S . -B build -DNVCV_CACHED_BENCH=ON >/dev/null
+	cmake --build build --parallel $(JOBS)
+	$(python) bench/run.py
+
+mutants: build
+	$(python) tests/mutants/run.py
+
+install: programs
+	cmake --install build --prefix $(PREFIX)
+
+# --- the house style
+
+cxx := $(shell git ls-files '*.cc' '*.h' 2>/dev/null)
+
+format: $(venv)/.build
+	$(venv)/bin/clang-format -i $(cxx)
+	$(venv)/bin/ruff format .
+	$(venv)/bin/ruff check --fix .
+
+lint: build
+	$(venv)/bin/clang-format --dry-run -Werror $(cxx)
+	$(venv)/bin/ruff format --check .
+	$(venv)/bin/ruff check .
+	$(venv)/bin/mypy
+	@if command -v run-clang-tidy >/dev/null; then run-clang-tidy -quiet -p build '/(client|server|proto)/.*\.cc$$'; \
+	 else echo 'clang-tidy is not installed: skipped'; fi
+
+lock:
+	$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
+	build/uv/bin/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes -q requirements.in -o requirements.txt
+	build/uv/bin/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes -q requirements-test.in -o requirements-test.txt
+
+clean:
+	rm -rf build $(venv) demo-out bench-out
