@@ -199,10 +199,11 @@ std::optional<Word> Reap(BasicSlot<A>& slot, Word settled) {
 
 // Gives an object back to the thread cache. The fence (nullopt: the memory was not handed out, the fence of
 // the use before still holds) and the time are stored before the CAS publishes them; the block must not be
-// touched after it. nullopt: revoked; the caller Returns.
+// touched after it. nullopt: revoked, since it was granted or since then; the caller Returns.
 template <class A>
 std::optional<Word> Release(BasicSlot<A>& slot, Word held, std::optional<Fence> fence,
                             uint32_t now_ms) {
+  if (held.revoked()) return std::nullopt;
   if (fence) slot.fence.store(fence->bits(), std::memory_order_relaxed);
   slot.last_used.store(now_ms, std::memory_order_relaxed);
   return internal::Leave(slot, held, held.Next(State::kIdle));
