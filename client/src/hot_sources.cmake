@@ -12,5 +12,6 @@ set(NVCV_CACHED_HOT_SOURCES
   strides.cc
   tensor.cc
   tensor_layout.cc
-  thread_cache.cc)
+  thread_cache.cc
+  wait_scope.cc)
 list(TRANSFORM NVCV_CACHED_HOT_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)

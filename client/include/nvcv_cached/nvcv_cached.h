@@ -8,3 +8,4 @@
 #include "nvcv_cached/error.h"          // IWYU pragma: export
 #include "nvcv_cached/tensor.h"         // IWYU pragma: export
 #include "nvcv_cached/tensor_layout.h"  // IWYU pragma: export
+#include "nvcv_cached/wait_hooks.h"     // IWYU pragma: export
