@@ -1,0 +1,33 @@
+#include "nvcv_cached/buffer.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "client/src/fork_guard.h"
+#include "client/src/item.h"
+#include "client/src/spec.h"
+#include "client/src/thread_cache.h"
+
+namespace nvcv_cached {
+
+Buffer::Buffer(std::size_t size_bytes, std::size_t alignment)
+    : item_(client::TakeItem(client::Spec::OfBuffer(
+          size_bytes, static_cast<uint32_t>(std::min<std::size_t>(alignment, UINT32_MAX))))) {}
+
+Buffer::Buffer(const Buffer& other) noexcept : item_(other.item_) { client::AddRef(item_); }
+
+void Buffer::Drop() noexcept { client::DropItem(item_); }
+
+void* Buffer::data() const {
+  if (item_ == nullptr) return nullptr;
+  client::RefuseInForkedChild();
+  return item_->HandOut();
+}
+
+std::size_t Buffer::size_bytes() const {
+  return item_ == nullptr ? 0 : static_cast<std::size_t>(item_->spec.extents[0]);
+}
+
+Device Buffer::device() const { return nvcv_cached::device(); }
+
+}  // namespace nvcv_cached

@@ -1,0 +1,121 @@
+// One lease in this process with the object made on it: what Buffer and Tensor are handles of.
+//
+// In use: `refs` handles name it, and `word` is the HELD word of its slot (empty tensors have no
+// slot). Idle: no handle does, `word` is the IDLE word last seen, and exactly one list holds it:
+// its owner's index, its owner's inbox, or the depot. Whether the word is still the slot's only the
+// next CAS tells. The owner is the cache of the thread that acquired or adopted it; it changes only
+// while the item is in use or in the depot.
+//
+// Layout: what a hit touches lies in the first three cache lines.
+// Thread-safety: refs and handed_out are atomic; the rest is written by the thread that makes the
+// item, takes it out of a list or drops its last handle, and read by holders of a handle.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "client/src/coarse_clock.h"
+#include "client/src/fence.h"
+#include "client/src/lease_source.h"
+#include "client/src/spec.h"
+#include "client/src/strides.h"
+#include "proto/lease_table.h"
+
+namespace nvcv_cached::client {
+
+class ThreadCache;
+
+class alignas(lease_table::kLine) Item {
+ public:
+  std::atomic<uint32_t> refs{0};
+  std::atomic<bool> handed_out{false};
+  uint16_t size_class = 0;
+  lease_table::Word word;
+  lease_table::Slot* slot = nullptr;
+  lease_table::CounterLine* counters = nullptr;  // the owner's line in the table of this lease
+  Item* next = nullptr;      // same spec, released before; in an inbox: pushed before
+  Item* prev = nullptr;      // same spec, released after; null: first of its list
+  Item* fit_next = nullptr;  // same size class, a ring
+  Item* fit_prev = nullptr;
+
+  ThreadCache* owner = nullptr;
+  uint64_t clock_zero_ms = 0;
+  Fencer* fencer = nullptr;  // null: a device without streams
+  Spec spec;
+
+  void* data = nullptr;
+  uint64_t block_bytes = 0;
+  uint64_t size_bytes =
+      0;  // what this spec needs, rounded: the lease counts what it was granted for
+  Session* session = nullptr;
+  uint32_t slot_index = 0;
+  int64_t strides[kMaxRank] = {};
+
+  Item(const Spec& as, const Footprint& footprint) { Become(as, footprint); }
+
+  void Become(const Spec& as, const Footprint& footprint);
+  void Hold(const Lease& lease);
+  Lease lease() const;
+
+  bool IsAligned(uint64_t alignment) const {
+    return (reinterpret_cast<uintptr_t>(data) & (alignment - 1)) == 0;
+  }
+  bool IsStale() const {  // the daemon took it: the slot no longer says what was last seen
+    return slot->word.load(std::memory_order_relaxed) != word.bits();
+  }
+
+  // The transitions of an item's lease; `word` follows. TryReuse and TryRelease fail when the
+  // daemon has revoked the lease: the item is dropped, after a failed release by GiveBack.
+  bool TryReuse() {
+    const auto held = lease_table::Reuse(*slot, word);
+    if (!held) return false;
+    word = *held;
+    return true;
+  }
+  bool TryRelease() {
+    // A lease granted uncached is revoked from the start: a CAS to IDLE would succeed and hide
+    // that.
+    if (word.revoked()) return false;
+    const auto now_ms = static_cast<uint32_t>(CoarseNowMs() - clock_zero_ms);
+    const auto idle = lease_table::Release(*slot, word, FenceNow(), now_ms);
+    if (!idle) return false;
+    word = *idle;
+    return true;
+  }
+  // Item is in use by nobody and its lease is revoked or not wanted: returns it to the daemon for
+  // good.
+  void GiveBack() noexcept;
+
+  // The lease belongs to this thread's counter line from here on; the item is HELD.
+  void TagAs(uint32_t thread_tag) {
+    slot->thread_tag.store(thread_tag, std::memory_order_relaxed);
+    SetCounters(thread_tag);
+  }
+  void SetCounters(uint32_t thread_tag);
+  void WriteSpecText(std::string_view text);
+
+  // The pointer leaves the library: on a device with streams the release is fenced from here on.
+  void* HandOut() {
+    if (!handed_out.load(std::memory_order_relaxed)) {
+      handed_out.store(true, std::memory_order_relaxed);
+      if (fencer != nullptr) fencer->HandOut(*this);
+    }
+    return data;
+  }
+
+ private:
+  std::optional<lease_table::Fence> FenceNow() noexcept {
+    if (fencer == nullptr) return std::nullopt;
+    if (!handed_out.load(std::memory_order_relaxed)) return std::nullopt;
+    return fencer->AtRelease(*this);
+  }
+};
+
+// What handles do. AddRef and DropRef touch no table but through the last DropRef.
+inline void AddRef(Item* item) noexcept {
+  if (item != nullptr) item->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace nvcv_cached::client

@@ -1,0 +1,46 @@
+#include "nvcv_cached/tensor.h"
+
+#include "client/src/fork_guard.h"
+#include "client/src/item.h"
+#include "client/src/spec.h"
+#include "client/src/thread_cache.h"
+
+namespace nvcv_cached {
+
+Tensor::Tensor(const Shape& shape, DataType dtype, const TensorLayout& layout, int row_align)
+    : item_(client::TakeItem(client::Spec::OfTensor(shape, dtype, layout, row_align))) {}
+
+std::optional<Tensor> Tensor::try_cached(const Shape& shape, DataType dtype,
+                                         const TensorLayout& layout, int row_align) {
+  client::Item* const item = client::TakeItem(
+      client::Spec::OfTensor(shape, dtype, layout, row_align), client::IfMissing::kGiveUp);
+  if (item == nullptr) return std::nullopt;
+  return Tensor(item);
+}
+
+Tensor::Tensor(const Tensor& other) noexcept : item_(other.item_) { client::AddRef(item_); }
+
+void Tensor::Drop() noexcept { client::DropItem(item_); }
+
+Shape Tensor::shape() const {
+  return Shape(item_->spec.extents, static_cast<std::size_t>(item_->spec.rank));
+}
+
+int Tensor::rank() const { return item_->spec.rank; }
+
+DataType Tensor::dtype() const { return item_->spec.data_type(); }
+
+TensorLayout Tensor::layout() const { return TensorLayout(item_->spec.layout); }
+
+std::int64_t Tensor::stride_bytes(int dim) const { return item_->strides[dim]; }
+
+std::size_t Tensor::size_bytes() const { return item_->size_bytes; }
+
+void* Tensor::data() const {
+  client::RefuseInForkedChild();
+  return item_->HandOut();
+}
+
+Device Tensor::device() const { return nvcv_cached::device(); }
+
+}  // namespace nvcv_cached
