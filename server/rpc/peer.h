@@ -40,7 +40,7 @@ struct Peer {
 };
 
 // UNAVAILABLE: the peer is gone already. Otherwise a peer, perhaps one with a refusal.
-absl::StatusOr<std::shared_ptr<const Peer>> ReadPeer(int socket);
+absl::StatusOr<std::shared_ptr<Peer>> ReadPeer(int socket);
 
 bool HasExited(const Peer& peer);
 

@@ -54,6 +54,9 @@ class RpcServer {
   // `services` (Admin) are served beside the session service and outlive the server.
   absl::Status Start(const std::vector<grpc::Service*>& services);
 
+  // The answer of gRPC's health service; main calls it from Broker::OnStateChange.
+  void SetServing(bool serving);
+
   void SetMaxSessions(uint32_t max_sessions);  // on reload
 
   // Streams end with UNAVAILABLE; what does not end by then is cut off. Idempotent.

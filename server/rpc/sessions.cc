@@ -1,0 +1,385 @@
+#include "server/rpc/sessions.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/descriptor_socket.h"
+#include "proto/version.h"
+#include "server/rpc/domain.h"
+#include "server/rpc/messages.h"
+#include "spdlog/spdlog.h"
+
+namespace nvcv_cached::server {
+namespace {
+
+using std::chrono::steady_clock;
+
+// How long after the end of its socket a process may take to exit before it is taken to live on.
+constexpr std::chrono::milliseconds kExecGrace{500};
+
+absl::StatusOr<std::string> RandomToken() {
+  std::string token(kDescriptorTokenBytes, '\0');
+  if (::getrandom(token.data(), token.size(), 0) != static_cast<ssize_t>(token.size())) {
+    return absl::InternalError("getrandom failed");
+  }
+  return token;
+}
+
+// In the same time wherever the first difference is.
+bool SameSecret(const std::string& a, const std::string& b) {
+  if (a.size() != b.size()) return false;
+  unsigned char difference = 0;
+  for (size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ b[i]);
+  return difference == 0;
+}
+
+v1::Welcome MakeWelcome(const Broker& broker, const Session& session, uint64_t limit_bytes) {
+  const DeviceInfo& info = broker.device_info();
+  v1::Welcome welcome;
+  welcome.set_protocol(kProtocolMax);
+  welcome.set_daemon_version(kVersion);
+  welcome.set_session_id(session.id());
+  welcome.set_epoch(broker.epoch());
+  welcome.set_resume_token(session.resume_token());
+  welcome.set_daemon_pid(::getpid());
+  welcome.set_limit_bytes(limit_bytes);
+  welcome.set_table_age_ms(session.table_age_ms(broker.clock().Now()));
+  v1::Device& device = *welcome.mutable_device();
+  device.set_kind(info.kind);
+  device.set_id(info.id);
+  device.set_name(info.name);
+  device.set_total_bytes(info.total_bytes);
+  device.set_row_alignment(info.row_alignment);
+  device.set_base_alignment(info.base_alignment);
+  return welcome;
+}
+
+absl::Status CheckVersion(const v1::Hello& hello) {
+  if (hello.protocol_min() <= kProtocolMax && hello.protocol_max() >= kProtocolMin &&
+      hello.protocol_min() <= hello.protocol_max()) {
+    return absl::OkStatus();
+  }
+  const bool older = hello.protocol_max() < kProtocolMin;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "daemon ", kVersion, " speaks protocol ", kProtocolMin, "-", kProtocolMax, ", library ",
+      PrintableText(hello.library_version(), kMaxNameBytes), " speaks ", hello.protocol_min(), "-",
+      hello.protocol_max(), "; do: upgrade ",
+      older ? "this environment's nvcv-cached" : "the daemon, or use an older library"));
+}
+
+}  // namespace
+
+Sessions::Sessions(Broker& broker, const RpcOptions& options)
+    : broker_(broker),
+      options_(options),
+      max_sessions_(options.max_sessions),
+      death_watch_("death-watch") {}
+
+absl::StatusOr<std::shared_ptr<Session>> Sessions::Hello(const std::shared_ptr<const Peer>& peer,
+                                                         const v1::Hello& hello,
+                                                         StreamPort* stream) {
+  if (absl::Status status = CheckVersion(hello); !status.ok()) return status;
+  if (hello.has_resume()) return Resume(*peer, hello.resume(), stream);
+  if (broker_.state() != ServingState::kServing) {
+    broker_.CountRefusedConnection(ConnectionRefusal::kDraining);
+    return absl::UnavailableError(
+        "the daemon is draining and takes no new sessions; do: wait for its end or "
+        "nvcv-cachectl undrain");
+  }
+  return Open(peer, hello, stream);
+}
+
+absl::Status Sessions::Reserve(uid_t uid) {
+  const uint32_t max = max_sessions_;
+  uint32_t max_per_uid = options_.max_sessions_per_uid;
+  if (max_per_uid == 0) {
+    max_per_uid = uid == 0 || uid == ::geteuid() ? max : std::max(1u, max / 2);
+  }
+  std::lock_guard lock(mutex_);
+  if (count_ >= max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(count_, " of ", max, " sessions are open; do: raise max-sessions"));
+  }
+  uint32_t& of_uid = counts_[uid];
+  if (of_uid >= max_per_uid) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("uid ", uid, " has ", of_uid, " of its ", max_per_uid,
+                     " sessions; do: end some, or raise max-sessions"));
+  }
+  ++of_uid;
+  ++count_;
+  return absl::OkStatus();
+}
+
+void Sessions::Unreserve(uid_t uid) {
+  std::lock_guard lock(mutex_);
+  --count_;
+  auto found = counts_.find(uid);
+  if (found != counts_.end() && --found->second == 0) counts_.erase(found);
+}
+
+absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(const std::shared_ptr<const Peer>& peer,
+                                                        const v1::Hello& hello,
+                                                        StreamPort* stream) {
+  absl::StatusOr<Domain> domain = DomainOf(*peer, options_.domain);
+  if (!domain.ok()) return domain.status();
+  if (absl::Status status = Reserve(peer->uid); !status.ok()) {
+    broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
+    return status;
+  }
+  UniqueFd process(::fcntl(peer->pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  absl::Status copied;
+  if (!process) copied = absl::ResourceExhaustedError("no descriptor left for another session");
+  absl::StatusOr<TableMemory> table = TableMemory::Make(broker_.epoch());
+  absl::StatusOr<std::string> token = RandomToken();
+  absl::StatusOr<std::string> resume_token = RandomToken();
+  for (const absl::Status& status :
+       {copied, table.status(), token.status(), resume_token.status()}) {
+    if (status.ok()) continue;
+    Unreserve(peer->uid);
+    return status;
+  }
+
+  SessionOptions options;
+  options.domain = *std::move(domain);
+  options.name = PrintableText(hello.name(), kMaxNameBytes);
+  options.pid = peer->pid;
+  options.uid = peer->uid;
+  if (hello.has_session_limit_bytes()) options.limit_bytes = hello.session_limit_bytes();
+
+  std::shared_ptr<Session> session;
+  const TimePoint table_made = broker_.clock().Now();
+  broker_.OpenSession(options, table->table(), [&](SessionId id) {
+    Session::Parts parts{.id = id,
+                         .peer = peer,
+                         .process = std::move(process),
+                         .table = *std::move(table),
+                         .table_made = table_made,
+                         .resume_token = *std::move(resume_token),
+                         .on_ended = [self = weak_from_this()](SessionId ended) {
+                           if (auto sessions = self.lock()) sessions->Forget(ended);
+                         }};
+    session = std::make_shared<Session>(broker_, std::move(parts));
+    return session;
+  });
+  {
+    std::lock_guard lock(mutex_);
+    sessions_[session->id()] = Entry{.session = session, .token = *token};
+    tokens_[*token] = session->id();
+  }
+  spdlog::info("session-open id={} pid={} uid={} domain=\"{}\" name=\"{}\"", session->id(),
+               peer->pid, peer->uid, options.domain, options.name);
+  if (absl::Status status = Watch(session); !status.ok()) {
+    LetGoIfUnconnected(session);
+    return status;
+  }
+  const uint64_t limit = broker_.With([](Books& books) { return books.settings().limit_bytes; });
+  v1::Welcome welcome = MakeWelcome(broker_, *session, limit);
+  welcome.set_descriptor_token(*token);
+  if (absl::Status status = session->Attach(stream, std::move(welcome), std::nullopt);
+      !status.ok()) {
+    LetGoIfUnconnected(session);
+    return absl::UnavailableError(status.message());
+  }
+  return session;
+}
+
+absl::StatusOr<std::shared_ptr<Session>> Sessions::Resume(const Peer& peer,
+                                                          const v1::Resume& resume,
+                                                          StreamPort* stream) {
+  // One text for all that a stranger could learn from.
+  const absl::Status unknown = absl::NotFoundError(
+      absl::StrCat("session ", resume.session_id(), " of epoch ", resume.epoch(),
+                   " cannot be resumed here (epoch ", broker_.epoch(), "); do: begin a new one"));
+  std::shared_ptr<Session> session;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = sessions_.find(resume.session_id());
+    if (found != sessions_.end()) session = found->second.session;
+  }
+  if (!session || resume.epoch() != broker_.epoch() ||
+      !SameSecret(session->resume_token(), resume.resume_token()) ||
+      !SameProcess(session->peer(), peer)) {
+    return unknown;
+  }
+  const uint64_t limit = broker_.With([](Books& books) { return books.settings().limit_bytes; });
+  std::optional<uint64_t> received;
+  if (resume.has_received()) received = resume.received();
+  absl::Status status = session->Attach(stream, MakeWelcome(broker_, *session, limit), received);
+  if (!status.ok()) return status;
+  spdlog::info("session-resume id={} pid={}", session->id(), peer.pid);
+  return session;
+}
+
+void Sessions::Detached(const std::shared_ptr<Session>& session, StreamPort* stream) {
+  session->Detach(stream);
+  LetGoIfUnconnected(session);
+}
+
+// Nothing was shared with it, so nothing is to be waited for.
+void Sessions::LetGoIfUnconnected(const std::shared_ptr<Session>& session) {
+  if (session->attached() || !session->CloseIfUnconnected()) return;
+  broker_.With([&](Books& books) {
+    books.SocketClosed(session->id());
+    books.SaidGoodbye(session->id());
+  });
+}
+
+absl::Status Sessions::Connect(const std::string& token, const Peer& peer, UniqueFd socket) {
+  std::shared_ptr<Session> session;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = tokens_.find(token);
+    if (found != tokens_.end()) {
+      Entry& entry = sessions_.at(found->second);
+      // Somebody else's attempt does not use the token up.
+      if (SameProcess(entry.session->peer(), peer)) {
+        session = entry.session;
+        entry.token.clear();
+        tokens_.erase(found);
+      }
+    }
+  }
+  if (!session)
+    return absl::PermissionDeniedError("descriptor socket: not a token of this process");
+  if (absl::Status status = session->Connect(std::move(socket)); !status.ok()) {
+    session->Lose(status);
+    return status;
+  }
+  EventLoop::Id deadline = 0;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = sessions_.find(session->id());
+    if (found != sessions_.end()) deadline = std::exchange(found->second.deadline, 0);
+  }
+  death_watch_.Remove(deadline);
+  WatchSocket(session);
+  return absl::OkStatus();
+}
+
+void Sessions::Keep(SessionId id, EventLoop::Id Entry::*member, EventLoop::Id watch) {
+  {
+    std::lock_guard lock(mutex_);
+    auto found = sessions_.find(id);
+    if (found != sessions_.end()) {
+      found->second.*member = watch;
+      return;
+    }
+  }
+  death_watch_.Remove(watch);
+}
+
+absl::Status Sessions::Watch(const std::shared_ptr<Session>& session) {
+  std::weak_ptr<Sessions> self = weak_from_this();
+  const EventLoop::Id process =
+      death_watch_.Add(session->process(), EPOLLIN | EPOLLONESHOT, [self, session](uint32_t) {
+        if (auto sessions = self.lock()) sessions->OnProcessExited(session);
+      });
+  if (process == 0) return absl::ResourceExhaustedError("the process cannot be watched (epoll)");
+  Keep(session->id(), &Entry::process, process);
+  Keep(session->id(), &Entry::deadline,
+       death_watch_.At(steady_clock::now() + options_.token_deadline, [self, session] {
+         if (auto sessions = self.lock()) sessions->OnTokenDeadline(session);
+       }));
+  return absl::OkStatus();
+}
+
+void Sessions::WatchSocket(const std::shared_ptr<Session>& session) {
+  Keep(session->id(), &Entry::socket,
+       death_watch_.Add(session->socket(), EPOLLIN | EPOLLRDHUP,
+                        [self = weak_from_this(), session](uint32_t events) {
+                          if (auto sessions = self.lock()) sessions->OnSocketEvent(session, events);
+                        }));
+}
+
+void Sessions::OnProcessExited(const std::shared_ptr<Session>& session) {
+  const bool unconnected = session->CloseIfUnconnected();
+  broker_.With([&](Books& books) {
+    if (unconnected) books.SocketClosed(session->id());
+    books.ProcessExited(session->id());
+  });
+}
+
+void Sessions::OnSocketEvent(const std::shared_ptr<Session>& session, uint32_t events) {
+  EventLoop::Id watch = 0;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = sessions_.find(session->id());
+    if (found == sessions_.end()) return;
+    watch = std::exchange(found->second.socket, 0);
+  }
+  death_watch_.Remove(watch);
+  std::weak_ptr<Sessions> self = weak_from_this();
+  if ((events & (EPOLLHUP | EPOLLERR)) == 0) {
+    // Bytes or a half-closed socket: the client broke the contract. From here on only the end is
+    // waited for.
+    Keep(session->id(), &Entry::socket,
+         death_watch_.Add(session->socket(), 0, [self, session](uint32_t later) {
+           if (auto sessions = self.lock()) sessions->OnSocketEvent(session, later);
+         }));
+    session->Lose(
+        absl::InvalidArgumentError("the client wrote to its descriptor socket after the token"));
+    return;
+  }
+  session->CloseSocket();
+  broker_.With([&](Books& books) { books.SocketClosed(session->id()); });
+  session->EndStream(
+      absl::UnavailableError("the descriptor socket was closed; do: begin a new session"));
+  Keep(session->id(), &Entry::deadline,
+       death_watch_.At(steady_clock::now() + kExecGrace, [self, session] {
+         auto sessions = self.lock();
+         if (!sessions || HasExited(session->peer())) return;
+         sessions->broker_.With([&](Books& books) { books.SaidGoodbye(session->id()); });
+       }));
+}
+
+void Sessions::OnTokenDeadline(const std::shared_ptr<Session>& session) {
+  if (!session->CloseIfUnconnected()) return;
+  session->Lose(absl::DeadlineExceededError(absl::StrCat(
+      "the descriptor socket was not connected within ", options_.token_deadline.count(), " ms")));
+  broker_.With([&](Books& books) {
+    books.SocketClosed(session->id());
+    books.SaidGoodbye(session->id());
+  });
+}
+
+void Sessions::Forget(SessionId id) {
+  Entry gone;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = sessions_.find(id);
+    if (found == sessions_.end()) return;
+    gone = std::move(found->second);
+    sessions_.erase(found);
+    if (!gone.token.empty()) tokens_.erase(gone.token);
+  }
+  for (EventLoop::Id watch : {gone.process, gone.socket, gone.deadline}) death_watch_.Remove(watch);
+  Unreserve(gone.session->peer().uid);
+  spdlog::info("session-end id={} pid={}", id, gone.session->peer().pid);
+}
+
+void Sessions::EndStreams(const absl::Status& status) {
+  std::vector<std::shared_ptr<Session>> all;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [id, entry] : sessions_) all.push_back(entry.session);
+  }
+  for (auto& session : all) session->EndStream(status);
+}
+
+void Sessions::Stop() {
+  death_watch_.Stop();
+  std::unordered_map<SessionId, Entry> dropped;
+  std::lock_guard lock(mutex_);
+  dropped.swap(sessions_);
+  tokens_.clear();
+}
+
+}  // namespace nvcv_cached::server
