@@ -1,0 +1,193 @@
+"""Broken streams that are resumed, and L3: daemons that die and come back."""
+
+import time
+
+from books import identities
+from conditions import KIB, MIB, FailedError, eventually, fails
+
+
+def identity(leases):
+    return sorted(
+        (row["session"], row["slot"], row["slab"], row["offset"], row["block_bytes"], row["state"])
+        for row in leases
+    )
+
+
+def attached(daemon, probe):
+    row = daemon.session(probe)
+    return row is not None and row["state"] == "attached"
+
+
+def test_resume_LeasesKeepTheirIds(daemon):
+    a = daemon.probe("a")
+    items = a.buffer(MIB, 4)
+    for item in items:
+        a.fill(item, item)
+    a.idle(2 * MIB)
+    before, session = identity(daemon.leases()), daemon.session(a)["id"]
+    a.break_stream()
+    a.buffer(64 * KIB)
+    eventually(lambda: attached(daemon, a), "attached again")
+    assert daemon.session(a)["id"] == session
+    assert [row for row in identity(daemon.leases()) if row in before] == before
+    assert [a.wrong(item, item) for item in items] == [0] * 4
+    misses = a.stats()["misses"]
+    a.call("loop", 5, 2 * MIB)  # idle entries are still hits
+    assert a.stats()["misses"] == misses
+    books = daemon.check()
+    assert books.totals["sessions"] == 1 and sum(books.totals["sessions_ended"].values()) == 0
+
+
+def test_resume_WithRequestsUnderWay(daemon):
+    """Streams break in the middle of many acquires: none is lost, none is leaked."""
+    a = daemon.probe("a")
+    a.call("connect")
+    session = daemon.session(a)["id"]
+    running = [a.start("churn", i, 6, 512 * KIB, 400, thread=a.thread(f"t{i}")) for i in range(4)]
+    breaks = 0
+    while not all(future.done() for future in running) and breaks < 30:
+        breaks += a.call("break", a.socket)["broken"]
+        eventually(lambda: attached(daemon, a), "attached again")
+    for future in running:
+        result = future.result(120)
+        assert result["wrong"] == 0 and not result["errors"], result
+    assert breaks > 3
+    assert daemon.session(a)["id"] == session
+    daemon.quiet(in_use=0, sessions=1)
+    daemon.check()
+
+
+def test_resume_WhileStoppedIsNotDeath(daemon):
+    """A stream that is broken while the process is stopped: everything waits for it."""
+    a = daemon.probe("a")
+    item = a.buffer(MIB)
+    a.fill(item, 3)
+    before = identity(daemon.leases())
+    a.break_stream()
+    a.stop()
+    eventually(lambda: daemon.session(a)["state"] in ("attached", "detached"), "still there")
+    assert identity(daemon.leases()) == before
+    a.resume()
+    a.buffer(2 * MIB)
+    assert a.wrong(item, 3) == 0
+    assert identity(daemon.leases())[:1] == before
+
+
+def test_resume_NotAfterTheDescriptorSocketBroke(daemon):
+    """Without the second half of the proof the session is over: what it held is kept apart until exit."""
+    a = daemon.probe("a")
+    item = a.buffer(MIB)
+    a.fill(item, 3)
+    assert a.call("break", f"{a.socket}.fd")["broken"] > 0
+    a.break_stream()
+    other = eventually(lambda: try_buffer(a, 2 * MIB), "a new session serves")
+    assert a.wrong(item, 3) == 0
+    daemon.quiet(quarantined=MIB, in_use=2 * MIB)
+    a.drop(item, other)
+    a.kill()
+    daemon.quiet(quarantined=0, in_use=0, sessions=0)
+
+
+def try_buffer(probe, size_bytes):
+    try:
+        return probe.buffer(size_bytes)
+    except FailedError as error:
+        assert error.kind in ("Unavailable", "DeadlineExceeded"), error
+        return None
+
+
+def test_L3_ClientsKeepWhatTheyUse(workshop):
+    daemon = workshop.daemon()
+    a = daemon.probe("a")
+    item = a.buffer(MIB)
+    a.fill(item, 77)
+    a.idle(8 * MIB)
+    epoch = daemon.books().epoch
+    assert a.mapped() >= 9 * MIB
+    daemon.kill()
+    assert a.wrong(item, 77) == 0
+    eventually(lambda: a.mapped() <= 4 * MIB, "what was idle is unmapped")
+    assert a.wrong(item, 77) == 0
+    daemon.start()
+    new = eventually(lambda: try_buffer(a, 8 * MIB), "the new daemon serves")
+    a.fill(new, 78)
+    assert a.wrong(item, 77) == 0 and a.wrong(new, 78) == 0
+    books = daemon.quiet(in_use=8 * MIB, sessions=1)
+    assert books.epoch > epoch
+    a.drop(item)  # the old epoch's handle never reaches the new daemon
+    a.drop(new)
+    daemon.quiet(in_use=0, idle=8 * MIB)
+    eventually(lambda: a.mapped() <= 8 * MIB, "the old slab is unmapped")
+    a.call("loop", 10, 8 * MIB)
+    daemon.check()
+
+
+def test_L3_CallsWaitForTheNewDaemon(daemon):
+    a = daemon.probe("a")
+    a.buffer(MIB)
+    daemon.kill()
+    waiting = a.start("buffer", 1, 2 * MIB)
+    daemon.start()
+    waiting.result(10)
+    daemon.quiet(in_use=2 * MIB)
+
+
+def test_L3_WithoutADaemonTheErrorSaysSo(daemon):
+    a = daemon.probe("a", env={"NVCV_CACHED_TIMEOUT": "500ms"})
+    item = a.buffer(MIB)
+    a.fill(item, 6)
+    daemon.kill()
+    begin = time.monotonic()
+    with fails("Unavailable") as caught:
+        a.buffer(2 * MIB)
+    assert time.monotonic() - begin < 3
+    assert str(daemon.socket) in caught.text and "do:" in caught.text, caught.text
+    assert a.wrong(item, 6) == 0
+    a.drop(item)
+
+
+def test_L3_NobodyThereFailsAtOnce(daemon):
+    a = daemon.probe("a")
+    daemon.kill()
+    begin = time.monotonic()
+    with fails("Unavailable") as caught:
+        a.buffer(MIB)
+    assert time.monotonic() - begin < 6, "within the timeout of 5 s"
+    assert str(daemon.socket) in caught.text
+
+
+def test_L3_ManyClientsManyRestarts(workshop):
+    daemon = workshop.daemon(capacity=64 * MIB)
+    probes = [daemon.probe(f"p{i}", env={"NVCV_CACHED_TIMEOUT": "20s"}) for i in range(4)]
+    held = []
+    for probe in probes:
+        item = probe.buffer(MIB)
+        probe.fill(item, probe.pid)
+        held.append(item)
+    for _ in range(3):
+        running = [p.start("churn", p.pid, 4, MIB, 200) for p in probes]
+        eventually(lambda: daemon.books().totals["misses"] > 8, "they work")
+        daemon.kill()
+        daemon.start()
+        for future in running:
+            result = future.result(60)
+            assert result["wrong"] == 0, result
+            assert set(result["errors"]) <= {"Unavailable"}, result
+        daemon.quiet(in_use=0)
+    for probe, item in zip(probes, held, strict=True):
+        assert probe.wrong(item, probe.pid) == 0
+        probe.drop(item)
+    daemon.quiet(in_use=0)
+    identities(daemon.check())
+
+
+def test_L3_ForkedClientOfADeadDaemon(daemon):
+    a = daemon.probe("a")
+    item = a.buffer(MIB)
+    a.fill(item, 8)
+    daemon.kill()
+    answer = a.fork("use", item)
+    assert answer["child"]["buffer"] == "Forked" and answer["status"] == 0
+    daemon.start()
+    assert a.wrong(item, 8) == 0
+    eventually(lambda: try_buffer(a, MIB), "served again")
