@@ -1,0 +1,118 @@
+"""Every block of the README works as written, in the order of a newcomer.
+
+Extracted and run: `cpp` (built against an install tree by find_package and by pkg-config), `python`, `sh`. A
+block without a language holds commands of git and make, which CI runs; `text` is for the eye. What a program's
+last comment promises ("// 999 hits, ...") is what it must print. No daemon is started here: the first program
+finds none and starts one.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BUILD = Path(os.environ.get("NVCV_CACHED_BUILD", ROOT / "build"))
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language):
+    return [text for found, text in BLOCK.findall((ROOT / "README.md").read_text()) if found == language]
+
+
+def promised(text, mark):
+    """The start of the output that the last comment of a program shows."""
+    return re.findall(rf"{mark} (\d.*)$", text, re.MULTILINE)[-1].removesuffix("...").split()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    prefix = tmp_path_factory.mktemp("stage")
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def environment(stage):
+    """A user's environment with the programs on PATH and a runtime directory without a daemon."""
+    runtime = Path(tempfile.mkdtemp(prefix="nvcv-readme-"))
+    made = {k: v for k, v in os.environ.items() if not k.startswith("NVCV_CACHED_")}
+    made["PATH"] = f"{stage}/bin:{made['PATH']}"
+    made["XDG_RUNTIME_DIR"] = str(runtime)
+    made["XDG_CONFIG_HOME"] = str(runtime)
+    yield made
+    found = subprocess.run(["nvcv-cachectl", "stop"], env=made, check=False, capture_output=True, timeout=60)
+    if found.returncode not in (0, 4):
+        for lock in runtime.rglob("*.lock"):
+            pid = lock.read_text().split()[:1]
+            if pid and pid[0].isdigit():
+                os.kill(int(pid[0]), signal.SIGKILL)
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+def run(command, environment, **more):
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False, **more
+    )
+    assert result.returncode == 0, f"{command}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+@pytest.mark.parametrize("how", ["find_package", "pkg-config"])
+@pytest.mark.parametrize("text", blocks("cpp"))
+def test_readme_cpp(stage, environment, tmp_path, text, how):
+    source = tmp_path / "main.cc"
+    source.write_text(text)
+    program = tmp_path / "build" / "main"
+    if how == "find_package":
+        (tmp_path / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.16)\nproject(reader CXX)\n"
+            "find_package(nvcv_cached CONFIG REQUIRED)\nadd_executable(main main.cc)\n"
+            "set_target_properties(main PROPERTIES CXX_STANDARD 17 CXX_EXTENSIONS OFF)\n"
+            "target_link_libraries(main PRIVATE nvcv_cached::nvcv_cached)\n"
+        )
+        run(["cmake", "-S", tmp_path, "-B", program.parent, f"-DCMAKE_PREFIX_PATH={stage}"], environment)
+        run(["cmake", "--build", program.parent], environment)
+    else:
+        program.parent.mkdir()
+        paths = ":".join(str(p.parent) for p in stage.rglob("nvcv_cached.pc"))
+        with_path = {**environment, "PKG_CONFIG_PATH": paths}
+        flags = run(["pkg-config", "--cflags", "--libs", "nvcv_cached"], with_path).split()
+        library = next(stage.rglob("libnvcv_cached.so")).parent
+        run(["c++", "-std=c++17", source, "-o", program, *flags, f"-Wl,-rpath,{library}"], environment)
+    assert run([program], environment).split()[:4] == promised(text, "//")[:4]
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_readme_python(environment, tmp_path, text):
+    script = tmp_path / "reader.py"
+    script.write_text(text)
+    words = promised(text, "#")
+    assert run([sys.executable, script], environment).split()[: len(words)] == words
+
+
+@pytest.mark.parametrize("text", blocks("sh"))
+def test_readme_sh(environment, text):
+    for line in text.splitlines():
+        assert run(["sh", "-ec", line], environment), line
+
+
+def test_readme_other_blocks_are_make_and_git():
+    commands = [line.split()[0] for text in blocks("") for line in text.splitlines() if line.strip()]
+    assert set(commands) == {"git", "make"}
+    targets = {
+        line.split()[1] for text in blocks("") for line in text.splitlines() if line.startswith("make")
+    }
+    made = set(re.findall(r"^([a-z][\w -]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert targets <= {name for names in made for name in names.split()}
+
+
+def test_readme_has_a_block_of_each_kind():
+    for language in ("", "text", "cpp", "python", "sh"):
+        assert blocks(language), language
