@@ -1,0 +1,73 @@
+// The cache functions of the public API: each is one question to the connection.
+#include "nvcv_cached/cache.h"
+
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "client/src/connection.h"
+#include "client/src/errors.h"
+#include "client/src/fork_guard.h"
+#include "client/src/host_memory.h"
+#include "client/src/process_connection.h"
+#include "client/src/thread_cache.h"
+
+namespace nvcv_cached {
+
+namespace {
+
+using client::ProcessConnection;
+
+std::int64_t Clamped(std::uint64_t value) {
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  return value > static_cast<std::uint64_t>(kMost) ? kMost : static_cast<std::int64_t>(value);
+}
+
+}  // namespace
+
+Stats stats(Scope scope) {
+  client::RefuseInForkedChild();
+  std::uint32_t thread_tag = 0;
+  if (scope == Scope::kThread) {
+    std::optional<std::uint32_t> mine = client::MyThreadTag();
+    if (!mine) return {};  // it has made no object
+    thread_tag = *mine;
+  }
+  return client::ValueOrThrow(ProcessConnection().Count(scope, thread_tag));
+}
+
+std::int64_t cache_size(Scope scope) { return Clamped(stats(scope).cache_items); }
+
+std::int64_t current_cache_size_inbytes(Scope scope) { return Clamped(stats(scope).cache_bytes); }
+
+void clear_cache(Scope scope) {
+  client::RefuseInForkedChild();
+  if (scope == Scope::kDaemon) {
+    throw InvalidArgument("clear_cache of all processes was asked for; a process clears its own",
+                          "nvcv-cachectl clear");
+  }
+  std::uint32_t thread_tag = 0;
+  if (scope == Scope::kThread) {
+    std::optional<std::uint32_t> mine = client::MyThreadTag();
+    if (!mine) return;
+    thread_tag = *mine;
+  }
+  client::ThrowUnlessOk(ProcessConnection().Clear(scope, thread_tag));
+}
+
+void set_cache_limit_inbytes(std::int64_t limit) {
+  client::RefuseInForkedChild();
+  if (limit < 0) {
+    throw InvalidArgument("a cache limit of " + std::to_string(limit) + " bytes was asked for",
+                          "use 0 to cache nothing, or a positive number");
+  }
+  client::ThrowUnlessOk(ProcessConnection().SetLimit(static_cast<std::uint64_t>(limit)));
+}
+
+std::int64_t get_cache_limit_inbytes() {
+  client::RefuseInForkedChild();
+  std::optional<std::uint64_t> limit = client::ValueOrThrow(ProcessConnection().Limit());
+  return Clamped(limit ? *limit : client::HostMemoryBytes() / 2);
+}
+
+}  // namespace nvcv_cached

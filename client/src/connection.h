@@ -1,0 +1,109 @@
+// This process's way to its daemon: finds it, starts it, keeps a session with it, and finds the
+// next one.
+//
+// Invariant: at most one open session. A broken stream is resumed; when the daemon is gone its
+// session is closed and a new daemon is looked for, in the background as well (50 ms doubling to 2
+// s), so that it is used as soon as it is there. Every call ends within its deadline; a call whose
+// session was closed under it is tried once more, on the next one.
+//
+// One background thread, the keeper, from the first session on: it resumes, closes, reconnects, and
+// sends returns that no message took along. Nothing is started or connected before the first call
+// that needs it. Thread-safety: thread-safe. Not for a forked child.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/src/daemon_socket.h"
+#include "client/src/lease_source.h"
+#include "client/src/options.h"
+#include "nvcv_cached/cache.h"
+#include "nvcv_cached/device.h"
+#include "proto/unique_fd.h"
+
+namespace nvcv_cached::v1 {
+class ClientMessage;
+class ServerMessage;
+}  // namespace nvcv_cached::v1
+
+namespace nvcv_cached::client {
+
+class Link;
+
+class Connection final : public LeaseSource {
+ public:
+  Connection();
+  ~Connection() override;  // for tests; the process's own is never destroyed
+
+  absl::StatusOr<std::vector<Lease>> Acquire(const LeaseRequest& request) override;
+  void Returned(const Lease& lease) noexcept override;
+  absl::StatusOr<DeviceTraits> Traits() override;
+
+  // Connects with these options; INVALID_ARGUMENT when connected with others.
+  absl::Status Connect(const Options& options);
+
+  // Never connects.
+  absl::StatusOr<Device> CurrentDevice();
+
+  // The process's own limit: kept for each session to come; an open one is told now.
+  absl::Status SetLimit(uint64_t limit_bytes);
+  // Connects if a daemon is there, but starts none: nullopt when there is none.
+  absl::StatusOr<std::optional<uint64_t>> Limit();
+  absl::Status Clear(Scope scope, uint32_t thread_tag);
+  // What the daemon counts for the scope; zeros where nothing is connected. Hits are of all
+  // sessions so far.
+  absl::StatusOr<Stats> Count(Scope scope, uint32_t thread_tag);
+
+  // The process ends: goodbye, in `patience` at most. Later calls are UNAVAILABLE.
+  void Leave(std::chrono::milliseconds patience);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Deadline = Clock::time_point;
+  enum class Start { kAllowed, kNever };  // of a daemon
+
+  absl::StatusOr<Settings> SettingsNow();
+  // The open session's link, which may be made first.
+  absl::StatusOr<std::shared_ptr<Link>> Ready(Deadline deadline, Start start);
+  absl::StatusOr<std::shared_ptr<Link>> TryOpen(const Settings& settings, Deadline deadline,
+                                                Start start, bool was_connected);
+  absl::StatusOr<std::shared_ptr<Link>> StartAndOpen(const Settings& settings,
+                                                     const Address& address);
+  absl::StatusOr<std::shared_ptr<Link>> OpenAt(const Settings& settings, const Address& address,
+                                               Deadline deadline);
+  absl::StatusOr<std::shared_ptr<Link>> LinkIfOpen();
+  absl::Status NoAnswer(const std::string& asked, const Settings& settings, const Link* link);
+
+  void RunKeeper();
+  void Keep();
+  void MendOrClose(const std::shared_ptr<Link>& link);
+  void Wake() noexcept;
+
+  const UniqueFd wake_;  // an eventfd: the keeper waits on it
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Settings> settings_;
+  Options options_;
+  std::shared_ptr<Link> link_;
+  bool was_connected_ = false;
+  bool opening_ = false;  // some thread is at it
+  bool leaving_ = false;
+  bool keeper_runs_ = false;
+  bool keeper_stopped_ = false;
+  std::optional<uint64_t> limit_bytes_;
+  std::optional<Device> device_;
+  DeviceTraits traits_;
+  Stats past_;  // hits of closed sessions
+  Clock::duration back_off_{};
+  Deadline next_attempt_{};
+};
+
+}  // namespace nvcv_cached::client

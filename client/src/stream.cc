@@ -1,0 +1,204 @@
+#include "client/src/stream.h"
+
+#include <fcntl.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/create_channel_posix.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/channel_arguments.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "nvcv_cached/v1/session.grpc.pb.h"
+
+namespace nvcv_cached::client {
+
+namespace {
+
+constexpr size_t kMaxQueued = 4096;
+
+// What an event of the completion queue is about.
+enum Tag : intptr_t { kStarted = 1, kRead, kWritten, kFinished };
+void* ToTag(Tag tag) { return reinterpret_cast<void*>(tag); }
+
+std::shared_ptr<grpc::Channel> ChannelOver(UniqueFd socket) {
+  ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(16 << 20);
+  // Liveness is the kernel's business on a Unix socket: a dead daemon is an end of file, and calls
+  // have deadlines for one that is stopped. Pings would only wake idle processes.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, INT32_MAX);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomInsecureChannelFromFd("nvcv-cached", socket.release(), arguments);
+}
+
+// The application's signals are for its own threads.
+std::thread ThreadWithoutSignals(void (*run)(void*), void* argument) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(run, argument);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+absl::Status FromGrpc(const grpc::Status& status, const std::string& details) {
+  if (status.ok()) return absl::UnavailableError("the daemon closed the session's stream");
+  // gRPC calls a socket that broke UNAVAILABLE too; only its details tell whether the peer said it.
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+      details.find("received from peer") == std::string::npos) {
+    return absl::AbortedError(status.error_message());
+  }
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+}  // namespace
+
+struct Stream::Call {
+  explicit Call(UniqueFd socket, Listener* the_listener)
+      : listener(the_listener),
+        stub(v1::Session::NewStub(ChannelOver(std::move(socket)))),
+        stream(stub->PrepareAsyncAttach(&context, &queue)) {}
+
+  void Run();
+  void StartNextWrite();  // mutex held; nothing being written
+
+  Listener* const listener;
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  std::unique_ptr<v1::Session::Stub> stub;
+  std::unique_ptr<grpc::ClientAsyncReaderWriter<v1::ClientMessage, v1::ServerMessage>> stream;
+  v1::ServerMessage incoming;
+  grpc::Status status;
+
+  std::mutex mutex;
+  std::condition_variable written;
+  struct Queued {
+    uint64_t request_id;
+    v1::ClientMessage message;
+  };
+  std::deque<Queued> outgoing;
+  bool started = false;
+  bool writing = false;
+  bool over = false;  // no operation but Finish may be started any more
+  bool ended = false;
+
+  std::thread reader;
+};
+
+Stream::Stream(UniqueFd socket, Listener* listener)
+    : call_(std::make_unique<Call>(std::move(socket), listener)) {
+  call_->stream->StartCall(ToTag(kStarted));
+  call_->reader =
+      ThreadWithoutSignals([](void* call) { static_cast<Call*>(call)->Run(); }, call_.get());
+}
+
+Stream::~Stream() {
+  Cancel();
+  call_->reader.join();
+}
+
+void Stream::Call::StartNextWrite() {
+  while (started && !over && !writing && !outgoing.empty()) {
+    writing = true;
+    // gRPC serializes the message before Write returns.
+    stream->Write(outgoing.front().message, ToTag(kWritten));
+    outgoing.pop_front();
+  }
+}
+
+void Stream::Call::Run() {
+  pthread_setname_np(pthread_self(), "nvcv-read");
+  void* tag = nullptr;
+  bool ok = false;
+  bool finishing = false;
+  while (queue.Next(&tag, &ok)) {
+    switch (static_cast<Tag>(reinterpret_cast<intptr_t>(tag))) {
+      case kStarted: {
+        std::lock_guard lock(mutex);
+        started = ok;
+        if (ok) StartNextWrite();
+        stream->Read(&incoming, ToTag(kRead));
+        break;
+      }
+      case kRead: {
+        if (ok) {
+          listener->OnMessage(incoming);
+          stream->Read(&incoming, ToTag(kRead));
+          break;
+        }
+        std::lock_guard lock(mutex);
+        over = true;
+        if (!finishing) {
+          finishing = true;
+          stream->Finish(&status, ToTag(kFinished));
+        }
+        break;
+      }
+      case kWritten: {
+        std::lock_guard lock(mutex);
+        writing = false;
+        if (ok) StartNextWrite();
+        written.notify_all();
+        break;
+      }
+      case kFinished: {
+        {
+          std::lock_guard lock(mutex);
+          ended = true;
+          written.notify_all();
+        }
+        queue.Shutdown();
+        break;
+      }
+    }
+  }
+  listener->OnEnd(FromGrpc(status, context.debug_error_string()));
+}
+
+absl::Status Stream::Send(const v1::ClientMessage& message, uint64_t request_id) {
+  std::lock_guard lock(call_->mutex);
+  if (call_->over) return absl::UnavailableError("the session's stream is over");
+  if (call_->outgoing.size() >= kMaxQueued) {
+    return absl::ResourceExhaustedError("4096 messages wait for the daemon, which does not read");
+  }
+  call_->outgoing.push_back({request_id, message});
+  call_->StartNextWrite();
+  return absl::OkStatus();
+}
+
+bool Stream::Withdraw(uint64_t request_id) {
+  std::lock_guard lock(call_->mutex);
+  for (auto it = call_->outgoing.begin(); it != call_->outgoing.end(); ++it) {
+    if (it->request_id != request_id) continue;
+    call_->outgoing.erase(it);
+    return true;
+  }
+  return false;
+}
+
+bool Stream::Flush(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(call_->mutex);
+  call_->written.wait_until(
+      lock, deadline, [&] { return call_->ended || (call_->outgoing.empty() && !call_->writing); });
+  return call_->outgoing.empty() && !call_->writing && !call_->ended;
+}
+
+void Stream::Cancel() { call_->context.TryCancel(); }
+
+bool Stream::ended() const {
+  std::lock_guard lock(call_->mutex);
+  return call_->ended;
+}
+
+}  // namespace nvcv_cached::client
