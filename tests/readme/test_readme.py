@@ -1,9 +1,9 @@
 """Every block of the README works as written, in the order of a newcomer.
 
-Extracted and run: `cpp` (built against an install tree by find_package and by pkg-config), `python`, `sh`. A
-block without a language holds commands of git and make, which CI runs; `text` is for the eye. What a program's
-last comment promises ("// 999 hits, ...") is what it must print. No daemon is started here: the first program
-finds none and starts one.
+Extracted and run: `cpp` (built against an install tree by find_package and by pkg-config), `python`, `sh`.
+A block without a language holds commands of git and make, which CI runs; `text` is for the eye. What a
+program's last comment promises ("// 999 hits, ...") is what it must print. No daemon is started here: the
+first program finds none and starts one.
 """
 
 import os

@@ -1,0 +1,142 @@
+"""Breaks each rule on purpose and shows that the test of its name fails: `make mutants`, or run.py [RULE...].
+
+Each *.patch here breaks one rule in one small way. Its first lines say which, how, and who must see it:
+
+    Rule: M2
+    Breaks: the death of the process alone is taken as proof
+    Test: tests/e2e/test_memory.py::test_M2_DeadProcessWithLivingForkKeepsItsMemory
+
+The tree is copied to a scratch folder and built there once; every patch then costs one incremental build. A
+mutant is caught when its test passes on the unchanged tree and fails on the changed one. A patch that does not
+apply or does not build is an error: it has to follow the code.
+"""
+
+import argparse
+import filecmp
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RULES = [*(f"M{i}" for i in range(1, 6)), *(f"C{i}" for i in range(1, 11)), *(f"L{i}" for i in range(1, 5))]
+TARGETS = ["nvcv-cached", "nvcv-cachectl", "e2e_probe", "e2e_liar"]
+
+
+@dataclass
+class Mutant:
+    path: Path
+    rule: str
+    breaks: str
+    test: str
+
+
+def read(path):
+    fields = dict(line.split(": ", 1) for line in path.read_text().splitlines()[:3])
+    return Mutant(path, fields["Rule"], fields["Breaks"], fields["Test"])
+
+
+def copy_tree(source, target):
+    """Copies what differs, so that an unchanged file is not built again, and removes what is gone."""
+
+    def ignored(name):
+        return name.startswith("build") or name in {".git", ".venv", "demo-out", "bench-out", "__pycache__"}
+
+    target.mkdir(parents=True, exist_ok=True)
+    names = {entry.name for entry in source.iterdir() if not ignored(entry.name)}
+    for entry in target.iterdir():
+        if entry.name not in names and not ignored(entry.name):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for name in names:
+        if (source / name).is_dir():
+            copy_tree(source / name, target / name)
+        elif not (target / name).exists() or not filecmp.cmp(source / name, target / name, shallow=False):
+            shutil.copy(source / name, target / name)
+
+
+class Workbench:
+    def __init__(self, scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.tree, self.build = scratch / "tree", scratch / "build"
+        self.log = open(scratch / "build.log", "ab")  # noqa: SIM115 - as long as the run
+
+    def prepare(self):
+        copy_tree(ROOT, self.tree)
+        options = ["-DNVCV_CACHED_EXAMPLES=OFF", "-DCMAKE_BUILD_TYPE=Release"]
+        self.command(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.build, *options])
+        self.make()
+
+    def command(self, command):
+        subprocess.run(command, check=True, stdout=self.log, stderr=self.log)
+
+    def make(self):
+        self.command(["cmake", "--build", self.build, "--target", *TARGETS])
+
+    def patch(self, path, *flags):
+        self.command(["patch", "-p1", "--no-backup-if-mismatch", "-d", self.tree, "-i", path, *flags])
+
+    def test(self, *names):
+        """None when all pass, else what pytest said last."""
+        environment = {
+            **os.environ,
+            "NVCV_CACHED_BIN": str(self.build / "bin"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        result = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *names],
+            cwd=self.tree,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if result.returncode not in (0, 1):
+            raise RuntimeError(f"pytest exited {result.returncode}: {result.stdout[-2000:]}{result.stderr}")
+        return result.stdout if result.returncode else None
+
+
+def why(output):
+    lines = [line for line in output.splitlines() if line.startswith("E  ")]
+    return lines[0][1:].strip()[:100] if lines else "failed"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rules", nargs="*", metavar="RULE", help="default: all")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "build" / "mutants")
+    arguments = parser.parse_args()
+
+    mutants = [read(path) for path in sorted(Path(__file__).parent.glob("*.patch"))]
+    if missing := [rule for rule in RULES if rule not in {mutant.rule for mutant in mutants}]:
+        print(f"no mutant for {', '.join(missing)}")
+    if arguments.rules:
+        mutants = [mutant for mutant in mutants if mutant.rule in arguments.rules]
+    mutants.sort(key=lambda mutant: RULES.index(mutant.rule))
+
+    bench = Workbench(arguments.scratch)
+    bench.prepare()
+    if output := bench.test(*dict.fromkeys(mutant.test for mutant in mutants)):
+        sys.exit(f"the unchanged tree fails:\n{output[-4000:]}")
+
+    survivors = 0
+    for mutant in mutants:
+        begin = time.monotonic()
+        bench.patch(mutant.path)
+        try:
+            bench.make()
+            output = bench.test(mutant.test)
+        finally:
+            bench.patch(mutant.path, "-R")
+        survivors += output is None
+        said = f"caught: {why(output)}" if output else "SURVIVED"
+        print(f"{mutant.rule:4} {mutant.breaks}\n     {mutant.test.rpartition('::')[2]} ", end="")
+        print(f"{said} ({time.monotonic() - begin:.0f} s)", flush=True)
+    print(f"{len(mutants) - survivors} of {len(mutants)} caught")
+    sys.exit(1 if survivors or (missing and not arguments.rules) else 0)
+
+
+if __name__ == "__main__":
+    main()
