@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "client/src/idle_index.h"
 #include "client/src/process.h"
 
 namespace nvcv_cached::client {
@@ -22,6 +23,7 @@ void Item::Hold(const Lease& lease) {
   word = lease.word;
   data = lease.data;
   block_bytes = lease.block_bytes;
+  size_class = static_cast<uint16_t>(IdleIndex::SizeClass(block_bytes));
   clock_zero_ms = lease.clock_zero_ms;
 }
 

@@ -10,14 +10,6 @@ namespace nvcv_cached {
 Tensor::Tensor(const Shape& shape, DataType dtype, const TensorLayout& layout, int row_align)
     : item_(client::TakeItem(client::Spec::OfTensor(shape, dtype, layout, row_align))) {}
 
-std::optional<Tensor> Tensor::try_cached(const Shape& shape, DataType dtype,
-                                         const TensorLayout& layout, int row_align) {
-  client::Item* const item = client::TakeItem(
-      client::Spec::OfTensor(shape, dtype, layout, row_align), client::IfMissing::kGiveUp);
-  if (item == nullptr) return std::nullopt;
-  return Tensor(item);
-}
-
 Tensor::Tensor(const Tensor& other) noexcept : item_(other.item_) { client::AddRef(item_); }
 
 void Tensor::Drop() noexcept { client::DropItem(item_); }

@@ -115,7 +115,7 @@ void ThreadCache::Leave() noexcept {
   while (Item* item = index_.PopAny()) Depot::Process().Take(item);
   const int64_t orphans = std::exchange(outstanding_, 0);
   if (orphans != 0 || index_.table_capacity() > kKeepTable) index_.FreeTable();
-  misses_in_row_ = 0;
+  missed_hash_ = 0;
   OrphanCameBack(-orphans);
 }
 
@@ -165,6 +165,7 @@ void ThreadCache::File(Item* item) noexcept {
 
 void ThreadCache::Forget(Item* item) noexcept {
   Count(&lease_table::CounterLine::lost, item);
+  missed_hash_ = 0;  // memory is short: no time to ask ahead
   delete item;
 }
 
@@ -269,10 +270,9 @@ absl::StatusOr<Item*> ThreadCache::Ask(const Spec& spec, const Footprint& footpr
   return InUse(first);
 }
 
-absl::StatusOr<Item*> ThreadCache::TakeOther(const Spec& spec, IfMissing if_missing) {
+absl::StatusOr<Item*> ThreadCache::TakeOther(const Spec& spec) {
   const DeviceTraits* traits = known_traits.load(std::memory_order_acquire);
   if (traits == nullptr) {
-    if (if_missing == IfMissing::kGiveUp) return nullptr;
     const absl::StatusOr<const DeviceTraits*> asked = AskTraits();
     if (!asked.ok()) return asked.status();
     traits = *asked;
@@ -287,18 +287,17 @@ absl::StatusOr<Item*> ThreadCache::TakeOther(const Spec& spec, IfMissing if_miss
   SweepStale(kLooksOnHit);
   if (Item* item = TakeFit(spec, *footprint)) return item;
   if (Item* item = TakeFromDepot(spec, *footprint)) return item;
-  if (if_missing == IfMissing::kGiveUp) return nullptr;
   return Ask(spec, *footprint);
 }
 
-Item* TakeItem(const Spec& spec, IfMissing if_missing) {
+Item* TakeItem(const Spec& spec) {
   RefuseInForkedChild();
   ThreadCache* const mine = ThreadCache::MineIfAny();
   if (__builtin_expect(mine != nullptr, 1)) {
     Item* const item = mine->TakeExact(spec);
     if (__builtin_expect(item != nullptr, 1)) return item;
   }
-  return ValueOrThrow(ThreadCache::Mine().TakeOther(spec, if_missing));
+  return ValueOrThrow(ThreadCache::Mine().TakeOther(spec));
 }
 
 void DropItem(Item* item) noexcept {

@@ -37,11 +37,8 @@ inline constexpr uint32_t kFirstThreadTag = 2;
 // once.
 inline constexpr uint64_t kAheadMaxBytes = 256 << 10;
 
-enum class IfMissing { kAskDaemon, kGiveUp };
-
-// An item of this spec with one handle. Throws what buffer.h names; with kGiveUp null when only the
-// daemon could serve.
-Item* TakeItem(const Spec& spec, IfMissing if_missing = IfMissing::kAskDaemon);
+// An item of this spec with one handle. Throws what buffer.h names.
+Item* TakeItem(const Spec& spec);
 
 // The last handle is gone, or this one was not the last.
 void DropItem(Item* item) noexcept;
@@ -73,7 +70,7 @@ class ThreadCache {
   }
 
   // The rest of Take, in order.
-  absl::StatusOr<Item*> TakeOther(const Spec& spec, IfMissing if_missing);
+  absl::StatusOr<Item*> TakeOther(const Spec& spec);
 
   static void Drop(Item* item) noexcept {
     ThreadCache* const owner = item->owner;

@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,11 +55,6 @@ class NVCV_CACHED_API Tensor {
   // row_align), OutOfMemory and the others of Buffer.
   Tensor(const Shape& shape, DataType dtype, const TensorLayout& layout = {}, int row_align = 0);
 
-  // The same from this process's idle memory; empty when only the daemon could serve, so this never waits for
-  // it. Throws InvalidArgument and Forked.
-  static std::optional<Tensor> try_cached(const Shape& shape, DataType dtype,
-                                          const TensorLayout& layout = {}, int row_align = 0);
-
   Tensor(const Tensor& other) noexcept;
   Tensor(Tensor&& other) noexcept : item_(other.item_) { other.item_ = nullptr; }
   Tensor& operator=(Tensor other) noexcept {
@@ -86,7 +80,6 @@ class NVCV_CACHED_API Tensor {
   Device device() const;
 
  private:
-  explicit Tensor(client::Item* item) noexcept : item_(item) {}
   void Drop() noexcept;
   client::Item* item_ = nullptr;
 };
