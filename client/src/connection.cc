@@ -18,6 +18,7 @@
 #include "client/src/link.h"
 #include "client/src/log.h"
 #include "client/src/session.h"
+#include "client/src/wait.h"
 #include "nvcv_cached/v1/session.pb.h"
 #include "proto/units.h"
 
@@ -63,6 +64,16 @@ uint32_t WaitForMemory(std::chrono::steady_clock::time_point deadline) {
   return static_cast<uint32_t>(std::max<int64_t>(0, (left - spare).count()));
 }
 
+// A deadline that passed has no text yet: only here is known what was asked, and of whom.
+absl::Status Explain(const absl::Status& status, const std::string& asked, const Settings& settings,
+                     const Link& link) {
+  if (!absl::IsDeadlineExceeded(status) || !status.message().empty()) return status;
+  return WithHint(absl::DeadlineExceededError(
+                      absl::StrCat(asked, ": no answer in ", FormatDuration(settings.timeout),
+                                   " from ", DescribeProcess(link.daemon_pid()))),
+                  "check that process, or raise NVCV_CACHED_TIMEOUT");
+}
+
 }  // namespace
 
 Connection::Connection() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -93,6 +104,7 @@ absl::StatusOr<Settings> Connection::SettingsNow() {
 }
 
 absl::Status Connection::Connect(const Options& options) {
+  WaitScope waiting;
   {
     std::lock_guard lock(mutex_);
     if (was_connected_) {
@@ -107,8 +119,7 @@ absl::Status Connection::Connect(const Options& options) {
   return Traits().status();
 }
 
-// ---- finding a session
-// ------------------------------------------------------------------------------------
+// ---- finding a session ---------------------------------------------------------------
 
 absl::StatusOr<std::shared_ptr<Link>> Connection::OpenAt(const Settings& settings,
                                                          const Address& address,
@@ -147,6 +158,7 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::StartAndOpen(const Settings& s
                           daemon->log_path(), ": ", daemon->LogTail())),
                       "read the log");
     }
+    if (WaitInterrupted()) return absl::CancelledError("interrupted while a daemon was starting");
     std::this_thread::sleep_for(milliseconds(5));
   }
 }
@@ -178,9 +190,13 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
     if (link_ != nullptr && !link_->closed() && !link_->broken()) return link_;
     const bool mending = link_ != nullptr && !link_->closed();
     if (mending || opening_) {
-      if (changed_.wait_until(lock, deadline) == std::cv_status::timeout) {
-        return mending ? NoAnswer("resuming the session", *settings, link_.get()) : last;
-      }
+      const std::shared_ptr<Link> old = link_;
+      absl::Status waited = WaitUntil(changed_, lock, deadline, [&] {
+        return leaving_ || (mending ? link_ != old || old->closed() || !old->broken() : !opening_);
+      });
+      if (absl::IsCancelled(waited)) return waited;
+      if (!waited.ok())
+        return mending ? Explain(waited, "resuming the session", *settings, *old) : last;
       continue;
     }
     opening_ = true;
@@ -211,7 +227,10 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
     const bool may_change = absl::IsUnavailable(last) ||
                             (was_connected && (absl::IsNotFound(last) || absl::IsAborted(last)));
     if (!may_change || Clock::now() >= deadline || start == Start::kNever) return last;
-    changed_.wait_until(lock, std::min<Deadline>(deadline, Clock::now() + Jittered(kFirstBackOff)));
+    absl::Status waited = WaitUntil(
+        changed_, lock, std::min<Deadline>(deadline, Clock::now() + Jittered(kFirstBackOff)),
+        [&] { return leaving_ || (link_ != nullptr && !link_->closed()); });
+    if (absl::IsCancelled(waited)) return waited;
     if (Clock::now() >= deadline) return last;
   }
 }
@@ -222,18 +241,10 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::LinkIfOpen() {
   return link_;
 }
 
-absl::Status Connection::NoAnswer(const std::string& asked, const Settings& settings,
-                                  const Link* link) {
-  return WithHint(absl::DeadlineExceededError(
-                      absl::StrCat(asked, ": no answer in ", FormatDuration(settings.timeout),
-                                   " from ", DescribeProcess(link->daemon_pid()))),
-                  "check that process, or raise NVCV_CACHED_TIMEOUT");
-}
-
-// ---- calls
-// --------------------------------------------------------------------------------------------------
+// ---- calls ---------------------------------------------------------------------------
 
 absl::StatusOr<std::vector<Lease>> Connection::Acquire(const LeaseRequest& request) {
+  WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   absl::Status last;
@@ -259,11 +270,10 @@ absl::StatusOr<std::vector<Lease>> Connection::Acquire(const LeaseRequest& reque
       return std::move(answer->leases);
     }
     last = answer.status();
-    if (absl::IsDeadlineExceeded(last) && last.message().empty()) {
-      return NoAnswer(absl::StrCat("acquire of ", FormatSize(request.size_bytes)), *settings,
-                      link->get());
+    if (!absl::IsAborted(last)) {
+      return Explain(last, absl::StrCat("acquire of ", FormatSize(request.size_bytes)), *settings,
+                     **link);
     }
-    if (!absl::IsAborted(last)) return last;
   }
   return absl::UnavailableError(absl::StrCat("acquire of ", FormatSize(request.size_bytes),
                                              ": two daemons went away under it"));
@@ -274,6 +284,7 @@ void Connection::Returned(const Lease& lease) noexcept {
 }
 
 absl::StatusOr<DeviceTraits> Connection::Traits() {
+  WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   {
@@ -296,6 +307,7 @@ absl::StatusOr<Device> Connection::CurrentDevice() {
 }
 
 absl::Status Connection::SetLimit(uint64_t limit_bytes) {
+  WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   {
@@ -310,13 +322,11 @@ absl::Status Connection::SetLimit(uint64_t limit_bytes) {
   message.mutable_set_limit()->set_limit_bytes(limit_bytes);
   absl::Status status = (*link)->Call(message, id, Clock::now() + settings->timeout).status();
   if (absl::IsAborted(status)) return absl::OkStatus();  // it goes with the next Hello
-  if (absl::IsDeadlineExceeded(status) && status.message().empty()) {
-    return NoAnswer("setting the limit", *settings, link->get());
-  }
-  return status;
+  return Explain(status, "setting the limit", *settings, **link);
 }
 
 absl::StatusOr<std::optional<uint64_t>> Connection::Limit() {
+  WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   {
@@ -332,11 +342,12 @@ absl::StatusOr<std::optional<uint64_t>> Connection::Limit() {
   message.mutable_query()->set_request_id(id);
   absl::StatusOr<Link::Answer> answer = (*link)->Call(message, id, deadline);
   if (absl::IsAborted(answer.status())) return std::optional<uint64_t>();
-  if (!answer.ok()) return NoAnswer("reading the limit", *settings, link->get());
+  if (!answer.ok()) return Explain(answer.status(), "reading the limit", *settings, **link);
   return std::optional<uint64_t>(answer->message.counts().daemon_limit_bytes());
 }
 
 absl::Status Connection::Clear(Scope scope, uint32_t thread_tag) {
+  WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   absl::StatusOr<std::shared_ptr<Link>> link = LinkIfOpen();
@@ -348,13 +359,11 @@ absl::Status Connection::Clear(Scope scope, uint32_t thread_tag) {
   message.mutable_clear()->set_thread_tag(thread_tag);
   absl::Status status = (*link)->Call(message, id, Clock::now() + settings->timeout).status();
   if (absl::IsAborted(status)) return absl::OkStatus();  // closed: nothing of it is cached any more
-  if (absl::IsDeadlineExceeded(status) && status.message().empty()) {
-    return NoAnswer("clearing the cache", *settings, link->get());
-  }
-  return status;
+  return Explain(status, "clearing the cache", *settings, **link);
 }
 
 absl::StatusOr<Stats> Connection::Count(Scope scope, uint32_t thread_tag) {
+  WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   Stats stats;
@@ -375,7 +384,7 @@ absl::StatusOr<Stats> Connection::Count(Scope scope, uint32_t thread_tag) {
   message.mutable_query()->set_thread_tag(thread_tag);
   absl::StatusOr<Link::Answer> answer = (*link)->Call(message, id, deadline);
   if (absl::IsAborted(answer.status())) return stats;
-  if (!answer.ok()) return NoAnswer("reading the counters", *settings, link->get());
+  if (!answer.ok()) return Explain(answer.status(), "reading the counters", *settings, **link);
   const v1::Counts& counts = answer->message.counts();
   stats.hits_exact += counts.hits_exact();
   stats.hits_size_class += counts.hits_size_class();
@@ -390,8 +399,7 @@ absl::StatusOr<Stats> Connection::Count(Scope scope, uint32_t thread_tag) {
   return stats;
 }
 
-// ---- the keeper
-// ---------------------------------------------------------------------------------------------
+// ---- the keeper ----------------------------------------------------------------------
 
 void Connection::RunKeeper() {
   sigset_t all, before;
@@ -451,8 +459,9 @@ void Connection::Keep() {
 void Connection::MendOrClose(const std::shared_ptr<Link>& link) {
   milliseconds back_off = kFirstBackOff;
   const absl::Status end = link->end_status();
-  // Only a stream that broke may be resumed; one that the daemon ended, or that lied, may not.
-  bool mendable = absl::IsAborted(end);
+  // A stream that broke may be resumed; one that the daemon ended for a reason, or that lied, may
+  // not.
+  bool mendable = absl::IsUnavailable(end) || absl::IsInternal(end) || absl::IsUnknown(end);
   while (mendable) {
     {
       std::lock_guard lock(mutex_);

@@ -80,7 +80,6 @@ class Connection final : public LeaseSource {
   absl::StatusOr<std::shared_ptr<Link>> OpenAt(const Settings& settings, const Address& address,
                                                Deadline deadline);
   absl::StatusOr<std::shared_ptr<Link>> LinkIfOpen();
-  absl::Status NoAnswer(const std::string& asked, const Settings& settings, const Link* link);
 
   void RunKeeper();
   void Keep();

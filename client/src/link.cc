@@ -7,10 +7,12 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
 #include "client/src/log.h"
+#include "client/src/wait.h"
 #include "proto/descriptor_socket.h"
 #include "proto/socket_paths.h"
 #include "proto/version.h"
@@ -76,6 +78,7 @@ absl::Status ExplainGreeting(const absl::Status& status, const std::string& path
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kPermissionDenied:
     case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kCancelled:
       return status;
     case absl::StatusCode::kDeadlineExceeded:
       return WithHint(absl::DeadlineExceededError(absl::StrCat(
@@ -85,13 +88,15 @@ absl::Status ExplainGreeting(const absl::Status& status, const std::string& path
       return absl::UnavailableError(
           absl::StrCat("the daemon at ", path, " takes no more sessions: ", status.message()));
     case absl::StatusCode::kUnavailable:
-      return absl::UnavailableError(
-          absl::StrCat("the daemon at ", path, ", ", DescribeProcess(pid), ": ", status.message()));
-    case absl::StatusCode::kAborted:
+      // gRPC's word for a broken socket as well; only the daemon speaks of draining.
+      if (absl::StrContains(status.message(), "drain")) {
+        return absl::UnavailableError(absl::StrCat("the daemon at ", path, ", ",
+                                                   DescribeProcess(pid), ": ", status.message()));
+      }
       return WithHint(absl::AbortedError(absl::StrCat(
                           "what listens at ", path, ", ", DescribeProcess(pid),
                           ", ended the connection before it spoke: ", status.message())),
-                      "see that it is an nvcv-cached, or unset NVCV_CACHED_ADDRESS");
+                      "see that it is an nvcv-cached, and what its log says");
     default:
       return WithHint(
           absl::UnavailableError(absl::StrCat("what listens at ", path, ", ", DescribeProcess(pid),
@@ -102,15 +107,15 @@ absl::Status ExplainGreeting(const absl::Status& status, const std::string& path
 
 }  // namespace
 
-Link::Link(Introduction introduction, std::function<void()> on_break)
-    : introduction_(std::move(introduction)), on_break_(std::move(on_break)) {}
+Link::Link(Introduction introduction, std::function<void()> call_keeper)
+    : introduction_(std::move(introduction)), call_keeper_(std::move(call_keeper)) {}
 
 Link::~Link() { stream_.reset(); }
 
 absl::StatusOr<std::unique_ptr<Link>> Link::Open(const Introduction& introduction,
                                                  Deadline deadline,
-                                                 std::function<void()> on_break) {
-  std::unique_ptr<Link> link(new Link(introduction, std::move(on_break)));
+                                                 std::function<void()> call_keeper) {
+  std::unique_ptr<Link> link(new Link(introduction, std::move(call_keeper)));
   absl::StatusOr<v1::Welcome> welcome = link->Greet(nullptr, deadline);
   if (!welcome.ok()) return welcome.status();
   link->welcome_ = *std::move(welcome);
@@ -160,13 +165,10 @@ absl::StatusOr<v1::Welcome> Link::Greet(const v1::Resume* resume, Deadline deadl
   absl::Status status = stream->Send(message);
   {
     std::unique_lock lock(mutex_);
-    bool in_time =
-        greeted_.wait_until(lock, deadline, [&] { return greeting_.has_value() || stream_ended_; });
-    if (!in_time) {
-      status = absl::DeadlineExceededError("");
-    } else if (!greeting_) {
-      status = end_status_;
-    }
+    absl::Status waited =
+        WaitUntil(greeted_, lock, deadline, [&] { return greeting_.has_value() || stream_ended_; });
+    if (status.ok()) status = waited;
+    if (waited.ok() && !greeting_) status = end_status_;
   }
   if (!status.ok()) {
     stream.reset();
@@ -236,9 +238,8 @@ absl::StatusOr<Link::Answer> Link::Call(v1::ClientMessage& message, uint64_t req
   FlushReturned();
   absl::Status sent = Send(std::move(message), request_id);
   std::unique_lock lock(mutex_);
-  if (sent.ok()) {
-    waiter.wake.wait_until(lock, deadline, [&] { return waiter.done; });
-  }
+  absl::Status waited = absl::DeadlineExceededError("");
+  if (sent.ok()) waited = WaitUntil(waiter.wake, lock, deadline, [&] { return waiter.done; });
   waiters_.erase(request_id);
   if (waiter.done) {
     if (!waiter.status.ok()) return waiter.status;
@@ -276,7 +277,9 @@ void Link::Deliver(uint64_t request_id, absl::Status status, Answer answer) {
   auto found = waiters_.find(request_id);
   if (found == waiters_.end()) {
     lock.unlock();
-    if (session_ != nullptr) session_->GiveBack(answer.leases);
+    if (answer.leases.empty()) return;
+    session_->GiveBack(answer.leases);
+    call_keeper_();
     return;
   }
   Waiter& waiter = *found->second;
@@ -308,7 +311,7 @@ void Link::OnGrant(v1::ServerMessage& message) {
       std::lock_guard lock(mutex_);
       end_status_ = leases.status();
       state_.store(State::kBroken, std::memory_order_release);
-      on_break_();
+      call_keeper_();
     }
     Deliver(request_id, leases.status(), {});
     return;
@@ -362,7 +365,7 @@ void Link::OnEnd(const absl::Status& status) {
     state_.compare_exchange_strong(live, State::kBroken);
     greeted_.notify_all();
   }
-  on_break_();
+  call_keeper_();
 }
 
 void Link::Close() {

@@ -44,11 +44,11 @@ class Link final : public Stream::Listener {
 
   // A new session. NOT_FOUND: nobody listens; UNAVAILABLE: the daemon says so (draining, full);
   // ABORTED: what listens is no daemon, or just died; FAILED_PRECONDITION, PERMISSION_DENIED,
-  // DEADLINE_EXCEEDED. `on_break` is called on the reading thread when a stream ends, and must not
-  // block.
+  // DEADLINE_EXCEEDED. `call_keeper` is called on the reading thread
+  // when a stream ends or leases came back, and must not block.
   static absl::StatusOr<std::unique_ptr<Link>> Open(const Introduction& introduction,
                                                     Deadline deadline,
-                                                    std::function<void()> on_break);
+                                                    std::function<void()> call_keeper);
   ~Link() override;
 
   Session& session() { return *session_; }
@@ -91,7 +91,7 @@ class Link final : public Stream::Listener {
     std::condition_variable wake;
   };
 
-  Link(Introduction introduction, std::function<void()> on_break);
+  Link(Introduction introduction, std::function<void()> call_keeper);
   void OnMessage(v1::ServerMessage& message) override;
   void OnEnd(const absl::Status& status) override;
   void OnGrant(v1::ServerMessage& message);
@@ -101,7 +101,7 @@ class Link final : public Stream::Listener {
   void SendUnlocked(const v1::ClientMessage& message, uint64_t request_id);
 
   const Introduction introduction_;
-  const std::function<void()> on_break_;
+  const std::function<void()> call_keeper_;
   Session* session_ = nullptr;  // never deleted once leases may name it
   v1::Welcome welcome_;
   pid_t daemon_pid_ = 0;

@@ -52,12 +52,11 @@ std::thread ThreadWithoutSignals(void (*run)(void*), void* argument) {
   return thread;
 }
 
-absl::Status FromGrpc(const grpc::Status& status, const std::string& details) {
+absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::UnavailableError("the daemon closed the session's stream");
-  // gRPC calls a socket that broke UNAVAILABLE too; only its details tell whether the peer said it.
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-      details.find("received from peer") == std::string::npos) {
-    return absl::AbortedError(status.error_message());
+  // Inside this library CANCELLED says that a caller was interrupted.
+  if (status.error_code() == grpc::StatusCode::CANCELLED) {
+    return absl::UnavailableError(status.error_message());
   }
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
@@ -163,7 +162,7 @@ void Stream::Call::Run() {
       }
     }
   }
-  listener->OnEnd(FromGrpc(status, context.debug_error_string()));
+  listener->OnEnd(FromGrpc(status));
 }
 
 absl::Status Stream::Send(const v1::ClientMessage& message, uint64_t request_id) {

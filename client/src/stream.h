@@ -27,7 +27,7 @@ class Stream {
    public:
     virtual ~Listener() = default;
     virtual void OnMessage(v1::ServerMessage& message) = 0;
-    // `status` as the daemon ended the stream; ABORTED for one that broke.
+    // `status` as the daemon ended the stream; UNAVAILABLE also for one that broke.
     virtual void OnEnd(const absl::Status& status) = 0;
   };
 
