@@ -1,20 +1,23 @@
 // The daemon's books: who holds which block, what counts toward the limit, who gives way to whom.
 //
-// A state machine without I/O, threads or locks: messages and events go in as calls, what is to happen
-// outside comes out as effects (effects.h). It puts together the parts of this folder: the pool (which block),
-// the sessions' books (whose lease), eviction (which victim), the waiting line (who is next).
+// A state machine without I/O, threads or locks: messages and events go in as calls, what is to
+// happen outside comes out as effects (effects.h). It puts together the parts of this folder: the
+// pool (which block), the sessions' books (whose lease), eviction (which victim), the waiting line
+// (who is next).
 //
 // Invariants, checked after every operation in debug builds (CheckInvariants):
-//   M1  every block is free, or belongs to exactly one lease; free + in use + idle + draining + quarantined +
+//   M1  every block is free, or belongs to exactly one lease; free + in use + idle + draining +
+//   quarantined +
 //       slack = slab bytes
 //   C6  cache_bytes is the sum over the leases on the books, never above the limit
 //   M4  a block is granted only to a session of its slab's domain
 //
-// What clients can write (lease tables, messages) is input (M5): a bad message gets INVALID_ARGUMENT, a bad
-// word ends the session (KillSession), and no call loops on what a client can change.
+// What clients can write (lease tables, messages) is input (M5): a bad message gets
+// INVALID_ARGUMENT, a bad word ends the session (KillSession), and no call loops on what a client
+// can change.
 //
-// Thread-safety: none of its own. The caller holds one mutex around every call (server/rpc/broker.h), and
-// every call is memory work of microseconds.
+// Thread-safety: none of its own. The caller holds one mutex around every call
+// (server/rpc/broker.h), and every call is memory work of microseconds.
 #pragma once
 
 #include <cstdint>
@@ -76,19 +79,20 @@ class Books {
   Books& operator=(const Books&) = delete;
 
   // ---- sessions. `table` outlives SessionEnded.
-  SessionId OpenSession(const SessionOptions& options, lease_table::Table* table);
   // Before the first grant: the client has its table (the descriptor socket is connected).
-  // The four ways in which a session ends. It is over (SessionEnded) when nothing of it is left: after a
-  // goodbye as soon as its leases have all come back; otherwise when its death is proven: the process has
-  // exited *and* the descriptor socket is at end of file (M2). Between one and the other, what it left idle
-  // or returned is free, what it held is quarantined.
+  SessionId OpenSession(const SessionOptions& options, lease_table::Table* table);
+  // The four ways in which a session ends. It is over (SessionEnded) when nothing of it is left:
+  // after a goodbye as soon as its leases have all come back; otherwise when its death is proven:
+  // the process has exited *and* the descriptor socket is at end of file (M2). Between one and the
+  // other, what it left idle or returned is free, what it held is quarantined.
   void SaidGoodbye(SessionId id);
   void ProcessExited(SessionId id);
   void SocketClosed(SessionId id);
   void BrokeProtocol(SessionId id);  // its stream was ended; no more grants
 
-  // ---- requests of clients. Acquire is answered by SendGrant or SendRefusal, at once or later; the others
-  // answer here. INVALID_ARGUMENT: the message breaks the contract; the caller ends the stream.
+  // ---- requests of clients. Acquire is answered by SendGrant or SendRefusal, at once or later;
+  // the others answer here. INVALID_ARGUMENT: the message breaks the contract; the caller ends the
+  // stream.
   absl::Status Acquire(SessionId id, AcquireRequest request);
   absl::Status Returned(SessionId id, std::span<const uint32_t> slots);
   absl::Status Unmapped(SessionId id, SlabId slab);
@@ -114,8 +118,8 @@ class Books {
   };
   Trimmed Trim(uint64_t target_bytes);
 
-  // ---- time. Tick looks at draining blocks, deadlines and empty slabs. It is to be called at NextTick (nullopt:
-  // nothing can happen without another call; the daemon sleeps).
+  // ---- time. Tick looks at draining blocks, deadlines and empty slabs. It is to be called at
+  // NextTick (nullopt: nothing can happen without another call; the daemon sleeps).
   void Tick();
   std::optional<TimePoint> NextTick() const;
 
@@ -133,8 +137,9 @@ class Books {
 
   void CheckInvariants() const;  // aborts with what differs; O(everything)
 
+  class Impl;  // books_impl.h; nobody's outside of this folder
+
  private:
-  class Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,6 +1,6 @@
-// What the core wants done in the outside world. The core does no I/O: each call into Books may append
-// effects, and whoever holds its lock takes them out and carries them out *in order*.
-// Plain data.
+// What the core wants done in the outside world. The core does no I/O: each call into Books may
+// append effects, and whoever holds its lock takes them out and carries them out *in order*. Plain
+// data.
 #pragma once
 
 #include <cstdint>
@@ -48,20 +48,22 @@ struct SendRetire {
   SlabId slab = 0;
 };
 
-// The device worker is to make a slab; it answers through Books::SlabReady or Books::SlabFailed with the
-// same id. The bytes count against the capacity from this moment.
+// The device worker is to make a slab; it answers through Books::SlabReady or Books::SlabFailed
+// with the same id. The bytes count against the capacity from this moment.
 struct AllocateSlab {
   SlabId slab = 0;
   uint64_t size_bytes = 0;
 };
 
-// The device worker is to free a slab that nobody maps any more; it answers through Books::SlabFreed.
+// The device worker is to free a slab that nobody maps any more; it answers through
+// Books::SlabFreed.
 struct FreeSlab {
   SlabId slab = 0;
 };
 
-// The session has broken the rules (a word that no client may write, a slot that is not its own): its stream
-// is to be ended with this status. Its memory waits for the proof of its death like any other's.
+// The session has broken the rules (a word that no client may write, a slot that is not its own):
+// its stream is to be ended with this status. Its memory waits for the proof of its death like any
+// other's.
 struct KillSession {
   SessionId session = 0;
   absl::Status status;

@@ -71,7 +71,7 @@ struct LeaseReport {
   BlockState state = BlockState::kInUse;
   uint64_t size_bytes = 0;
   Block block;
-  std::string spec;         // printable ASCII, whatever the client wrote
+  std::string spec;          // printable ASCII, whatever the client wrote
   double idle_seconds = -1;  // < 0: in use
   bool cached = false;
 };

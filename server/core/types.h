@@ -38,7 +38,9 @@ struct Settings {
   uint64_t slab_bytes = uint64_t{64} << 20;
   uint64_t small_slab_bytes = uint64_t{4} << 20;
   std::chrono::milliseconds trim_after{60'000};  // an empty slab goes back to the device after this
-  std::chrono::milliseconds keep_time{100};      // C10: idle this long, a lease goes before the pool grows
+  std::chrono::milliseconds keep_time{
+      100};                        // C10: idle this long, a lease goes before the pool grows
+  std::string device = "host";     // as texts name it
   uint64_t block_alignment = 512;  // every block starts on and is a multiple of this
 };
 

@@ -1,0 +1,253 @@
+#include "server/core/requests.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace nvcv_cached::server::core {
+
+namespace {
+
+constexpr uint32_t kMaxPending =
+    lease_table::kCounterLines;                    // one for each thread that can be counted
+constexpr uint64_t kMaxBytes = uint64_t{1} << 62;  // so that sums of sizes do not wrap
+constexpr size_t kMaxSpec = 128;
+constexpr Duration kMaxTimeout = std::chrono::hours(24);
+// A request that may not wait still gets the slab that is being made for it.
+constexpr Duration kGrowthTimeout = std::chrono::seconds(30);
+
+}  // namespace
+
+absl::Status Requests::Acquire(SessionBooks& session, AcquireRequest request) {
+  const auto bad = [&](const auto&... what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("acquire ", request.id, " of session ", session.id, ": ", what...));
+  };
+  if (request.size_bytes == 0) return bad("size_bytes is 0; must be larger");
+  if (request.alignment == 0 || (request.alignment & (request.alignment - 1)) != 0) {
+    return bad("alignment ", request.alignment, " is not a power of two");
+  }
+  if (request.alignment > kMaxAlignment) {
+    return bad("alignment ", request.alignment, " is above ", kMaxAlignment);
+  }
+  if (request.thread_tag >= lease_table::kCounterLines) {
+    return bad("thread_tag ", request.thread_tag, " is not below ", lease_table::kCounterLines);
+  }
+  if (request.spec.size() > kMaxSpec) request.spec.resize(kMaxSpec);
+  request.ahead = std::min(request.ahead, kMaxAhead);
+  request.timeout = std::clamp(request.timeout, Duration(0), kMaxTimeout);
+  if (request.size_bytes > kMaxBytes ||
+      ledger_.BlockBytes(request.size_bytes) > ledger_.settings.capacity_bytes) {
+    Refuse(session, request, OutOfMemory(ledger_, session, request, ""));
+    return absl::OkStatus();
+  }
+  if (session.pending >= kMaxPending) {
+    Refuse(session, request, TooManyWaiting(session, request));
+    return absl::OkStatus();
+  }
+  const TimePoint deadline =
+      ledger_.now + (request.timeout > Duration(0) ? request.timeout : kGrowthTimeout);
+  Waiting waiting{session.id, std::move(request), deadline, ++arrivals_};
+  const SizeClass size_class = ledger_.BlockBytes(waiting.request.size_bytes) <= kSmallBlockBytes
+                                   ? SizeClass::kSmall
+                                   : SizeClass::kLarge;
+  const GroupId group = session.group(size_class);
+  if (lines_.size() <= group) lines_.resize(group + 1);
+  if (lines_[group].empty() && Try(waiting) == Outcome::kAnswered) return absl::OkStatus();
+  if (!lines_[group].empty() && waiting.request.timeout == Duration(0) &&
+      ledger_.pool.InFlightBytes(group) == 0) {
+    Refuse(session, waiting.request,
+           OutOfMemory(ledger_, session, waiting.request, slabs_.device_error()));
+    return absl::OkStatus();
+  }
+  lines_[group].push_back(std::move(waiting));
+  ++session.pending;
+  ++waiting_;
+  return absl::OkStatus();
+}
+
+bool Requests::FitQuota(SessionBooks& session, const AcquireRequest& request) {
+  const std::optional<uint64_t> quota = ledger_.QuotaOf(session);
+  const auto fits = [&] {
+    return !quota ||
+           (request.size_bytes <= *quota && session.leased_bytes <= *quota - request.size_bytes);
+  };
+  if (fits()) return true;
+  if (request.size_bytes > *quota) return false;
+  Evicted evicted;
+  while (!fits()) {
+    Lease* lease = eviction_.OldestIdle(&session);
+    if (lease == nullptr) break;
+    ledger_.Take(*lease, EvictReason::kQuota, evicted);
+  }
+  if (!fits()) ledger_.LookAtAll(session);
+  return fits();
+}
+
+bool Requests::FindSlot(SessionBooks& session) {
+  if (session.HasVacant()) return true;
+  ledger_.LookAtAll(session);
+  Evicted evicted;
+  while (!session.HasVacant()) {
+    Lease* lease = eviction_.OldestIdle(&session);
+    if (lease == nullptr) return false;
+    ledger_.Take(*lease, EvictReason::kQuota, evicted);
+  }
+  return true;
+}
+
+bool Requests::FindBlock(SessionBooks& session, Waiting& waiting, const Wanted& wanted) {
+  if (ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment)) return true;
+  if (reclaim_.BeforeGrowth(session, wanted)) return waiting.reclaimed = true;
+  if (slabs_.Growing(wanted)) return false;
+  if (slabs_.Grow(wanted)) {
+    waiting.grew = true;
+    return false;
+  }
+  if (reclaim_.AnyIdle(wanted)) return waiting.reclaimed = true;
+  if (!slabs_.MakeCapacity(wanted)) reclaim_.DrainAny(wanted);
+  return false;
+}
+
+bool Requests::WorthWaiting(const Waiting& waiting, const Wanted& wanted) const {
+  if (slabs_.Growing(wanted) || slabs_.Freeing()) return true;
+  if (waiting.request.timeout == Duration(0)) return false;
+  if (slabs_.Returning() || !ledger_.draining.empty()) return true;
+  // Memory of a process whose death is half proven, or that has said goodbye.
+  return std::any_of(ledger_.sessions.begin(), ledger_.sessions.end(), [](const auto& entry) {
+    return !entry.second->serves() && entry.second->leases > 0;
+  });
+}
+
+Requests::Outcome Requests::Try(Waiting& waiting) {
+  SessionBooks* session = ledger_.Find(waiting.session);
+  if (session == nullptr || !session->serves()) return Outcome::kAnswered;
+  const AcquireRequest& request = waiting.request;
+  if (!FitQuota(*session, request)) {
+    return Refuse(*session, request, OverQuota(ledger_, *session, request));
+  }
+  if (!FindSlot(*session)) return Refuse(*session, request, TableFull(*session, request));
+  const uint64_t bytes = ledger_.BlockBytes(request.size_bytes);
+  const Wanted wanted{
+      session->group(bytes <= kSmallBlockBytes ? SizeClass::kSmall : SizeClass::kLarge), bytes,
+      std::max(request.alignment, kBlockBytes)};
+  const bool cached = request.size_bytes <= ledger_.LimitOf(*session);
+  if (cached) {
+    Evicted evicted;
+    if (session->options.limit_bytes) {
+      eviction_.ReduceTo(ledger_.LimitOf(*session) - request.size_bytes, session,
+                         EvictReason::kLimit, evicted);
+    }
+    eviction_.ReduceTo(ledger_.settings.limit_bytes - request.size_bytes, nullptr,
+                       EvictReason::kLimit, evicted);
+  }
+  if (!FindBlock(*session, waiting, wanted)) {
+    if (WorthWaiting(waiting, wanted)) return Outcome::kWaits;
+    return Refuse(*session, request,
+                  OutOfMemory(ledger_, *session, request, slabs_.device_error()));
+  }
+  SendGrant grant{session->id, request.id, {}, {}};
+  if (ledger_.Grant(*session, request, cached ? GrantAs::kHeld : GrantAs::kUncached, grant) !=
+      Ledger::GrantResult::kGranted) {
+    return Outcome::kAnswered;  // the session is poisoned: nobody waits for an answer
+  }
+  Misses& of_tag = MissesOf(*session, request.thread_tag);
+  const auto count = [&](uint64_t Misses::*member, uint64_t& total) {
+    ++(session->misses.*member);
+    ++(of_tag.*member);
+    ++total;
+  };
+  if (waiting.grew) {
+    count(&Misses::grow, ledger_.totals.misses_grow);
+  } else if (waiting.reclaimed) {
+    count(&Misses::reclaim, ledger_.totals.misses_reclaim);
+  } else {
+    count(&Misses::pool, ledger_.totals.misses_pool);
+  }
+  if (cached && bytes <= kSmallBlockBytes) GrantAhead(*session, request, grant);
+  ledger_.effects.emplace_back(std::move(grant));
+  return Outcome::kAnswered;
+}
+
+// Only what is free already, and only what fits under every bound without anybody giving way.
+void Requests::GrantAhead(SessionBooks& session, const AcquireRequest& request, SendGrant& grant) {
+  const uint64_t bytes = request.size_bytes;
+  const auto fits = [bytes](uint64_t used, uint64_t bound) {
+    return bytes <= bound && used <= bound - bytes;
+  };
+  for (uint32_t i = 0; i < request.ahead; ++i) {
+    const std::optional<uint64_t> quota = ledger_.QuotaOf(session);
+    if (!fits(ledger_.cache_bytes, ledger_.settings.limit_bytes) ||
+        !fits(session.cache_bytes, ledger_.LimitOf(session)) ||
+        (quota && !fits(session.leased_bytes, *quota)) ||
+        ledger_.Grant(session, request, GrantAs::kAhead, grant) != Ledger::GrantResult::kGranted) {
+      return;
+    }
+    ++ledger_.totals.granted_ahead;
+  }
+}
+
+Requests::Outcome Requests::Refuse(SessionBooks& session, const AcquireRequest& request,
+                                   SendRefusal refusal) {
+  ++session.misses.refused;
+  ++MissesOf(session, request.thread_tag).refused;
+  ++ledger_.totals.misses_refused;
+  ledger_.effects.emplace_back(std::move(refusal));
+  return Outcome::kAnswered;
+}
+
+Misses& Requests::MissesOf(SessionBooks& session, uint32_t thread_tag) {
+  if (session.misses_by_tag.size() <= thread_tag) session.misses_by_tag.resize(thread_tag + 1);
+  return session.misses_by_tag[thread_tag];
+}
+
+void Requests::Drop(SessionId session) {
+  for (auto& line : lines_) {
+    waiting_ -= std::erase_if(line, [&](const Waiting& w) { return w.session == session; });
+  }
+  if (SessionBooks* books = ledger_.Find(session)) books->pending = 0;
+}
+
+void Requests::Serve() {
+  if (waiting_ == 0) return;
+  std::vector<std::pair<uint64_t, GroupId>> heads;
+  for (GroupId group = 0; group < lines_.size(); ++group) {
+    if (!lines_[group].empty()) heads.push_back({lines_[group].front().arrival, group});
+  }
+  std::sort(heads.begin(), heads.end());
+  const auto leave = [&](const Waiting& waiting) {
+    --waiting_;
+    if (SessionBooks* session = ledger_.Find(waiting.session)) --session->pending;
+  };
+  for (const auto& [arrival, group] : heads) {
+    auto& line = lines_[group];
+    for (bool expired = true; expired && !line.empty();) {
+      while (!line.empty() && Try(line.front()) == Outcome::kAnswered) {
+        leave(line.front());
+        line.pop_front();
+      }
+      expired = std::erase_if(line, [&](const Waiting& waiting) {
+                  if (waiting.deadline > ledger_.now) return false;
+                  if (SessionBooks* session = ledger_.Find(waiting.session)) {
+                    Refuse(*session, waiting.request,
+                           OutOfMemory(ledger_, *session, waiting.request, slabs_.device_error()));
+                  }
+                  leave(waiting);
+                  return true;
+                }) > 0;
+    }
+  }
+}
+
+std::optional<TimePoint> Requests::NextDeadline() const {
+  std::optional<TimePoint> next;
+  for (const auto& line : lines_) {
+    for (const Waiting& waiting : line) {
+      if (!next || waiting.deadline < *next) next = waiting.deadline;
+    }
+  }
+  return next;
+}
+
+}  // namespace nvcv_cached::server::core

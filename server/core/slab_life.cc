@@ -1,0 +1,229 @@
+#include "server/core/slab_life.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/check.h"
+
+namespace nvcv_cached::server::core {
+
+namespace {
+// After the device has refused a slab: how long not to ask again.
+constexpr Duration kGrowAgain{100};
+constexpr Duration kNever = std::chrono::hours(24 * 365 * 10);
+}  // namespace
+
+bool SlabLife::Grow(const Wanted& wanted) {
+  if (!MayGrow()) return false;
+  const uint64_t held = ledger_.pool.held_bytes();
+  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  const uint64_t least = LeastBytes(wanted);
+  if (held > capacity || capacity - held < least) return false;
+  const bool small = ledger_.pool.size_class(wanted.group) == SizeClass::kSmall;
+  uint64_t bytes = small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes;
+  bytes = std::max(
+      least, std::min(RoundUp(bytes, kPageBytes), (capacity - held) / kPageBytes * kPageBytes));
+  ledger_.effects.emplace_back(AllocateSlab{ledger_.pool.Add(wanted.group, bytes).id, bytes});
+  return true;
+}
+
+bool SlabLife::Growing(const Wanted& wanted) const {
+  if (ledger_.pool.InFlightBytes(wanted.group) == 0) return false;
+  for (const auto& [id, slab] : ledger_.pool.slabs()) {
+    if (slab->state == SlabState::kAllocating && slab->group == wanted.group &&
+        slab->size_bytes >= wanted.bytes) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool SlabLife::Evictable(const Slab& slab) const {
+  if (slab.state != SlabState::kServing) return false;
+  for (const Extent* e = slab.first; e != nullptr; e = e->next) {
+    if (e->lease == nullptr || e->lease->state == LeaseState::kDraining) continue;
+    if (e->lease->state != LeaseState::kCached) return false;
+    if (ledger_.Peek(*e->lease) == Sight::kHeld) return false;
+  }
+  return true;
+}
+
+std::vector<Slab*> SlabLife::EvictableSlabs() const {
+  struct Candidate {
+    uint64_t last_used_ms;
+    Slab* slab;
+  };
+  std::vector<Candidate> candidates;
+  for (const auto& [id, slab] : ledger_.pool.slabs()) {
+    if (slab->empty() || !Evictable(*slab)) continue;
+    uint64_t last_used_ms = 0;
+    for (const Extent* e = slab->first; e != nullptr; e = e->next) {
+      if (e->lease == nullptr || e->lease->state != LeaseState::kCached) continue;
+      last_used_ms =
+          std::max(last_used_ms, e->lease->session->LastUsedMs(*e->lease, ledger_.now_ms));
+    }
+    candidates.push_back({last_used_ms, slab.get()});
+  }
+  std::stable_sort(
+      candidates.begin(), candidates.end(),
+      [](const Candidate& a, const Candidate& b) { return a.last_used_ms < b.last_used_ms; });
+  std::vector<Slab*> slabs;
+  for (const Candidate& candidate : candidates) slabs.push_back(candidate.slab);
+  return slabs;
+}
+
+std::vector<Slab*> SlabLife::EmptySlabs() const {
+  std::vector<Slab*> slabs;
+  for (const auto& [since, id] : ledger_.pool.empty_slabs()) slabs.push_back(ledger_.pool.Find(id));
+  return slabs;
+}
+
+void SlabLife::Doom(Slab& slab, EvictReason reason, Evicted& evicted) {
+  ledger_.pool.Close(slab, SlabState::kDoomed);
+  std::vector<Lease*> leases;
+  for (Extent* e = slab.first; e != nullptr; e = e->next) {
+    if (e->lease != nullptr && e->lease->state == LeaseState::kCached) leases.push_back(e->lease);
+  }
+  for (Lease* lease : leases) {
+    if (lease->state == LeaseState::kCached) ledger_.Take(*lease, reason, evicted);
+  }
+  if (slab.empty()) Retire(slab);
+}
+
+bool SlabLife::MakeCapacity(const Wanted& wanted) {
+  if (!MayGrow()) return false;
+  const uint64_t least = LeastBytes(wanted);
+  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  uint64_t staying = 0;
+  std::vector<Slab*> victims = EmptySlabs();
+  for (const auto& [id, slab] : ledger_.pool.slabs()) {
+    if (slab->state == SlabState::kServing || slab->state == SlabState::kAllocating) {
+      staying += slab->size_bytes;
+    }
+  }
+  const auto enough = [&] { return staying <= capacity && capacity - staying >= least; };
+  if (enough()) return true;
+  // Longest empty first, then those that were used longest ago.
+  const std::vector<Slab*> evictable = EvictableSlabs();
+  victims.insert(victims.end(), evictable.begin(), evictable.end());
+  size_t taken = 0;
+  while (taken < victims.size() && !enough()) staying -= victims[taken++]->size_bytes;
+  if (!enough()) return false;
+  Evicted evicted;
+  for (size_t i = 0; i < taken; ++i) Doom(*victims[i], EvictReason::kPressure, evicted);
+  return true;
+}
+
+bool SlabLife::Freeing() const { return ledger_.pool.CountIn(SlabState::kFreeing) > 0; }
+
+bool SlabLife::Returning() const {
+  return Freeing() || ledger_.pool.CountIn(SlabState::kRetiring) > 0 ||
+         ledger_.pool.CountIn(SlabState::kDoomed) > 0;
+}
+
+void SlabLife::Ready(SlabId id) {
+  Slab* slab = ledger_.pool.Find(id);
+  if (slab == nullptr || slab->state != SlabState::kAllocating) return;
+  ++ledger_.totals.slab_allocations;
+  ++ledger_.freed;
+  device_error_.clear();
+  ledger_.pool.Serve(*slab, ledger_.now);
+}
+
+void SlabLife::Failed(SlabId id, const absl::Status& status) {
+  Slab* slab = ledger_.pool.Find(id);
+  if (slab == nullptr || slab->state != SlabState::kAllocating) return;
+  device_error_ = std::string(status.message());
+  grow_again_ = ledger_.now + kGrowAgain;
+  ledger_.pool.Remove(*slab);
+  ++ledger_.freed;
+}
+
+void SlabLife::Freed(SlabId id) {
+  Slab* slab = ledger_.pool.Find(id);
+  if (slab == nullptr || slab->state != SlabState::kFreeing) return;
+  ++ledger_.totals.slab_frees;
+  ++ledger_.freed;
+  ledger_.pool.Remove(*slab);
+}
+
+void SlabLife::Retire(Slab& slab) {
+  NVCV_CACHED_CHECK(slab.empty());
+  ledger_.pool.Close(slab, SlabState::kRetiring);
+  for (SessionId session : slab.mapped_by) {
+    ledger_.effects.emplace_back(SendRetire{session, slab.id});
+  }
+  FreeIfUnmapped(slab);
+}
+
+void SlabLife::FreeIfUnmapped(Slab& slab) {
+  if (slab.state != SlabState::kRetiring || !slab.mapped_by.empty()) return;
+  ledger_.pool.Close(slab, SlabState::kFreeing);
+  ledger_.effects.emplace_back(FreeSlab{slab.id});
+}
+
+absl::Status SlabLife::Unmapped(SessionBooks& session, SlabId id) {
+  Slab* slab = ledger_.pool.Find(id);
+  if (slab == nullptr || slab->state != SlabState::kRetiring || !session.mapped.contains(id)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "session ", session.id, " says that it has unmapped slab ", id, "; found ",
+        slab == nullptr                ? "no such slab"
+        : !session.mapped.contains(id) ? "that it was never told of it, or has unmapped it"
+                                       : "that it was not asked to"));
+  }
+  session.mapped.erase(id);
+  slab->mapped_by.erase(session.id);
+  FreeIfUnmapped(*slab);
+  return absl::OkStatus();
+}
+
+void SlabLife::SessionEnds(SessionBooks& session) {
+  std::vector<SlabId> mapped(session.mapped.begin(), session.mapped.end());
+  session.mapped.clear();
+  std::sort(mapped.begin(), mapped.end());
+  for (SlabId id : mapped) {
+    Slab* slab = ledger_.pool.Find(id);
+    slab->mapped_by.erase(session.id);
+    FreeIfUnmapped(*slab);
+  }
+}
+
+Books::Trimmed SlabLife::Trim(uint64_t target_bytes) {
+  Books::Trimmed trimmed;
+  std::vector<Slab*> victims = EmptySlabs();
+  uint64_t bytes = 0;
+  for (Slab* slab : victims) bytes += slab->size_bytes;
+  for (Slab* slab : bytes < target_bytes ? EvictableSlabs() : std::vector<Slab*>()) {
+    if (bytes >= target_bytes) break;
+    bytes += slab->size_bytes;
+    victims.push_back(slab);
+  }
+  for (Slab* slab : victims) {
+    Doom(*slab, EvictReason::kTrim, trimmed.evicted);
+    (slab->state == SlabState::kFreeing ? trimmed.freed_bytes : trimmed.retiring_bytes) +=
+        slab->size_bytes;
+  }
+  return trimmed;
+}
+
+void SlabLife::RetireDoomed() {
+  if (ledger_.pool.CountIn(SlabState::kDoomed) == 0) return;
+  for (const auto& [id, slab] : ledger_.pool.slabs()) {
+    if (slab->state == SlabState::kDoomed && slab->empty()) Retire(*slab);
+  }
+}
+
+void SlabLife::TrimOld() {
+  while (const std::optional<TimePoint> next = NextTick()) {
+    if (*next > ledger_.now) break;
+    Retire(*ledger_.pool.Find(ledger_.pool.empty_slabs().begin()->second));
+  }
+}
+
+std::optional<TimePoint> SlabLife::NextTick() const {
+  const Pool::EmptySlabs& empty = ledger_.pool.empty_slabs();
+  if (empty.empty() || ledger_.settings.trim_after >= kNever) return std::nullopt;
+  return empty.begin()->first + ledger_.settings.trim_after;
+}
+
+}  // namespace nvcv_cached::server::core

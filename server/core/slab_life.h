@@ -1,0 +1,66 @@
+// When slabs come and go (M3, C8): growth up to the capacity, trimming of what stands empty, and
+// the way of a slab back to the device: its importers are told to retire it, and it is freed when
+// the last has unmapped it or has ended.
+//
+// Invariant: slabs in any state, those under way included, never hold more than the capacity that
+// was in force when they were asked for; a slab in state kRetiring or kFreeing is empty.
+// Thread-safety: none; under the lock of the books.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/core/eviction.h"
+#include "server/core/ledger.h"
+#include "server/core/reclaim.h"
+
+namespace nvcv_cached::server::core {
+
+class SlabLife {
+ public:
+  SlabLife(Ledger& ledger, Eviction& eviction) : ledger_(ledger), eviction_(eviction) {}
+
+  // Asks the device for a slab that the block fits into. False: the capacity does not allow it, or
+  // the device has just refused.
+  bool Grow(const Wanted& wanted);
+  // A slab for it is on its way.
+  bool Growing(const Wanted& wanted) const;
+  // Makes capacity for such a slab out of empty slabs, then out of slabs in which nothing is in
+  // use. True: as much is on its way back to the device. Takes nothing when it could not be enough.
+  bool MakeCapacity(const Wanted& wanted);
+  // Slabs are on their way back: to the device's worker alone, or to anybody.
+  bool Freeing() const;
+  bool Returning() const;
+
+  void Ready(SlabId id);
+  void Failed(SlabId id, const absl::Status& status);
+  void Freed(SlabId id);
+  absl::Status Unmapped(SessionBooks& session, SlabId id);
+  void SessionEnds(SessionBooks& session);  // it maps nothing any more
+
+  Books::Trimmed Trim(uint64_t target_bytes);
+  void RetireDoomed();  // those that are empty now
+  void TrimOld();       // what stands empty for longer than trim_after goes back
+  std::optional<TimePoint> NextTick() const;
+  const std::string& device_error() const { return device_error_; }
+
+ private:
+  uint64_t LeastBytes(const Wanted& wanted) const { return RoundUp(wanted.bytes, kPageBytes); }
+  bool MayGrow() const { return ledger_.now >= grow_again_; }
+  void Retire(Slab& slab);
+  void FreeIfUnmapped(Slab& slab);
+  bool Evictable(const Slab& slab) const;     // nothing in it is in use
+  std::vector<Slab*> EmptySlabs() const;      // longest empty first
+  std::vector<Slab*> EvictableSlabs() const;  // those not empty, longest unused first
+  void Doom(Slab& slab, EvictReason reason, Evicted& evicted);
+
+  Ledger& ledger_;
+  Eviction& eviction_;
+  std::string device_error_;  // of the last slab that the device refused
+  TimePoint grow_again_;
+};
+
+}  // namespace nvcv_cached::server::core
