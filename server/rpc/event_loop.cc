@@ -51,7 +51,8 @@ EventLoop::Id EventLoop::At(Time time, std::function<void()> callback) {
     if (stopping_) return 0;
     id = ++last_id_;
     watches_.emplace(id, std::move(watch));
-    first = deadlines_.emplace(time, id) == deadlines_.begin();
+    const auto entry = deadlines_.emplace(time, id);
+    first = entry == deadlines_.begin();
   }
   if (first) Wake();
   return id;
