@@ -1,0 +1,17 @@
+// The parts of the module; each adds its names.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace nvcv_cached::python {
+
+namespace nb = nanobind;
+
+void BindErrors();
+void BindWaits();
+void BindDataTypes(nb::module_& module);
+void BindLayouts(nb::module_& module);
+void BindTensors(nb::module_& module);
+void BindCache(nb::module_& module);
+
+}  // namespace nvcv_cached::python

@@ -1,0 +1,55 @@
+// From the library's exceptions to the classes of nvcv_cached/errors.py.
+#include <nanobind/stl/string.h>
+
+#include <exception>
+
+#include "bindings.h"
+#include "nvcv_cached/error.h"
+
+namespace nvcv_cached::python {
+namespace {
+
+const char* ClassName(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return "InvalidArgument";
+    case ErrorCode::kOutOfMemory:
+      return "OutOfMemory";
+    case ErrorCode::kQuotaExceeded:
+      return "QuotaExceeded";
+    case ErrorCode::kUnavailable:
+      return "Unavailable";
+    case ErrorCode::kDeadlineExceeded:
+      return "DeadlineExceeded";
+    case ErrorCode::kPermissionDenied:
+      return "PermissionDenied";
+    case ErrorCode::kVersionMismatch:
+      return "VersionMismatch";
+    case ErrorCode::kDeviceError:
+      return "DeviceError";
+    case ErrorCode::kForked:
+      return "Forked";
+    case ErrorCode::kInternal:
+      break;
+  }
+  return "Error";
+}
+
+void Translate(const std::exception_ptr& thrown, void*) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    if (PyErr_Occurred() != nullptr) return;  // a signal handler's, which ended the wait (waits.cc)
+    nb::module_ errors = nb::module_::import_("nvcv_cached.errors");
+    nb::object type = errors.attr(ClassName(error.code()));
+    nb::object value = type(error.what());
+    value.attr("hint") = error.hint();
+    PyErr_SetObject(type.ptr(), value.ptr());
+  }
+}
+
+}  // namespace
+
+void BindErrors() { nb::register_exception_translator(Translate); }
+
+}  // namespace nvcv_cached::python

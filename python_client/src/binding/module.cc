@@ -1,0 +1,19 @@
+// nvcv_cached._core: a table of names over the C++ library. Python sees it through
+// nvcv_cached/__init__.py.
+#include <cstdlib>
+
+#include "bindings.h"
+
+NB_MODULE(_core, module) {
+  namespace python = nvcv_cached::python;
+  // Exit with live objects and views is quiet; the tests ask to hear of leaks.
+  const char* leaks = std::getenv("NVCV_CACHED_LEAK_WARNINGS");
+  nanobind::set_leak_warnings(leaks != nullptr && *leaks == '1');
+  module.def("version", [] { return NVCV_CACHED_VERSION; });
+  python::BindErrors();
+  python::BindWaits();
+  python::BindDataTypes(module);
+  python::BindLayouts(module);
+  python::BindTensors(module);
+  python::BindCache(module);
+}

@@ -1,0 +1,67 @@
+"""NVCV's types on memory that many processes borrow from one daemon: a hit makes no call and takes no lock.
+
+Importing connects to nothing; the first object does, or `connect`. Names and behaviour are NVCV 0.19's.
+"""
+
+from . import internal
+from ._core import (
+    Device,
+    ExternalBuffer,
+    Tensor,
+    TensorLayout,
+    ThreadScope,
+    Type,
+    cache_size,
+    clear_cache,
+    connect,
+    current_cache_size_inbytes,
+    device,
+    get_cache_limit_inbytes,
+    set_cache_limit_inbytes,
+    stats,
+    version,
+)
+from .errors import (
+    DeadlineExceeded,
+    DeviceError,
+    Error,
+    Forked,
+    InvalidArgument,
+    OutOfMemory,
+    PermissionDenied,
+    QuotaExceeded,
+    Unavailable,
+    VersionMismatch,
+)
+
+__version__ = version()
+del version
+
+__all__ = [
+    "DeadlineExceeded",
+    "Device",
+    "DeviceError",
+    "Error",
+    "ExternalBuffer",
+    "Forked",
+    "InvalidArgument",
+    "OutOfMemory",
+    "PermissionDenied",
+    "QuotaExceeded",
+    "Tensor",
+    "TensorLayout",
+    "ThreadScope",
+    "Type",
+    "Unavailable",
+    "VersionMismatch",
+    "__version__",
+    "cache_size",
+    "clear_cache",
+    "connect",
+    "current_cache_size_inbytes",
+    "device",
+    "get_cache_limit_inbytes",
+    "internal",
+    "set_cache_limit_inbytes",
+    "stats",
+]
