@@ -4,6 +4,7 @@ from typing import Final, overload
 import numpy
 import numpy.typing
 
+
 def version() -> str: ...
 
 class Type:
@@ -26,11 +27,17 @@ class Type:
         """1 to 4; 0 for no type."""
 
     def __repr__(self) -> str: ...
+
     def __hash__(self) -> int: ...
+
     def __eq__(self, other: object, /) -> bool: ...
+
     def __ne__(self, other: object, /) -> bool: ...
+
     def __lt__(self, other: Type | numpy.typing.DTypeLike, /) -> bool: ...
+
     def __gt__(self, other: Type | numpy.typing.DTypeLike, /) -> bool: ...
+
     def __reduce__(self) -> str | tuple[object, ...]: ...
 
     U8: Final[numpy.dtype] = ...
@@ -91,10 +98,15 @@ class TensorLayout:
     """
 
     def __init__(self, labels: str, /) -> None: ...
+
     def __repr__(self) -> str: ...
+
     def __hash__(self) -> int: ...
+
     def __eq__(self, other: object, /) -> bool: ...
+
     def __ne__(self, other: object, /) -> bool: ...
+
     def __reduce__(self) -> str | tuple[object, ...]: ...
 
     NONE: TensorLayout = ...
@@ -184,41 +196,36 @@ class Tensor:
     Contents are whatever the memory's last user left. On the host device NumPy and DLPack consumers see the memory without a copy, and what they see keeps it in use.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        dtype: Type | numpy.typing.DTypeLike,
-        layout: TensorLayout | str | None = None,
-        rowalign: int = 0,
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: Type | numpy.typing.DTypeLike, layout: TensorLayout | str | None = None, rowalign: int = 0) -> None:
         """`rowalign`: 0 for the device's own, or a power of two in bytes."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+
     @property
     def ndim(self) -> int: ...
+
     @property
     def dtype(self) -> numpy.dtype: ...
+
     @property
     def layout(self) -> TensorLayout | None: ...
+
     def cuda(self) -> ExternalBuffer:
         """
         An exporter of the memory, new at each call, that keeps the tensor in use; on the host device it
         exports host memory, so that one script runs on both.
         """
 
-    def __dlpack__(
-        self,
-        *,
-        stream: int | None = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[int, int] | None = None,
-        copy: bool | None = None,
-    ) -> object: ...
+    def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = None, dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> object: ...
+
     def __dlpack_device__(self) -> tuple[int, int]: ...
+
     @property
     def __array_interface__(self) -> dict[str, object]: ...
+
     def __reduce__(self) -> str | tuple[object, ...]: ...
+
     def __repr__(self) -> str: ...
 
 class ExternalBuffer:
@@ -226,21 +233,18 @@ class ExternalBuffer:
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+
     @property
     def strides(self) -> tuple[int, ...]:
         """In elements."""
 
     @property
     def dtype(self) -> numpy.dtype: ...
-    def __dlpack__(
-        self,
-        *,
-        stream: int | None = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[int, int] | None = None,
-        copy: bool | None = None,
-    ) -> object: ...
+
+    def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = None, dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> object: ...
+
     def __dlpack_device__(self) -> tuple[int, int]: ...
+
     @property
     def __array_interface__(self) -> dict[str, object]: ...
 
@@ -255,7 +259,9 @@ class ThreadScope(enum.Enum):
     LOCAL = 1
 
     def __int__(self) -> int: ...
+
     def __index__(self) -> int: ...
+
     def __hash__(self) -> int: ...
 
 def cache_size(scope: ThreadScope | int = ThreadScope.GLOBAL) -> int:
@@ -277,16 +283,10 @@ def set_cache_limit_inbytes(limit: int, /) -> None:
     This process's limit; the smaller of it and the daemon's is in force. 0 caches nothing.
     """
 
-def stats(scope: str = "process") -> dict[str, int]:
+def stats(scope: str = 'process') -> dict[str, int]:
     """Counters by name; `scope` is 'thread', 'process' or 'daemon'."""
 
-def connect(
-    device: str | None = None,
-    address: str | None = None,
-    name: str | None = None,
-    timeout: float | None = None,
-    autostart: bool | None = None,
-) -> None:
+def connect(device: str | None = None, address: str | None = None, name: str | None = None, timeout: float | None = None, autostart: bool | None = None) -> None:
     """
     Connects now, starting a daemon if there is none; what is given wins over the environment.
 
@@ -306,6 +306,7 @@ class Device:
 
     @property
     def name(self) -> str: ...
+
     @property
     def total_bytes(self) -> int:
         """0 before the first object."""
