@@ -165,7 +165,6 @@ void ThreadCache::File(Item* item) noexcept {
 
 void ThreadCache::Forget(Item* item) noexcept {
   Count(&lease_table::CounterLine::lost, item);
-  missed_hash_ = 0;  // memory is short: no time to ask ahead
   delete item;
 }
 

@@ -65,6 +65,7 @@ class ThreadCache {
         return InUse(item);
       }
       Forget(item);
+      missed_hash_ = 0;  // the daemon takes what this thread had of it: no time to ask ahead
     }
     return nullptr;
   }

@@ -72,6 +72,7 @@ absl::StatusOr<Lease> FakeSource::Grant(const LeaseRequest& request, bool ahead)
   if (free_slots_.empty()) return absl::ResourceExhaustedError("the table is full");
   const uint32_t index = free_slots_.front();
   free_slots_.pop_front();
+  high_water_ = std::max(high_water_, index + 1);
   Record& record = records_[index];
   Block block;
   const auto fits = [&](const auto& entry) {
@@ -84,7 +85,8 @@ absl::StatusOr<Lease> FakeSource::Grant(const LeaseRequest& request, bool ahead)
     free_blocks_.erase(found);
   } else {
     block.bytes = request.size_bytes;
-    block.data = std::aligned_alloc(std::max<uint64_t>(request.alignment, 512), block.bytes);
+    const uint64_t alignment = std::max<uint64_t>(request.alignment, 512);
+    block.data = std::aligned_alloc(alignment, (block.bytes + alignment - 1) & ~(alignment - 1));
     if (block.data == nullptr) return absl::ResourceExhaustedError("no memory");
   }
   lease_table::Slot& slot = table_->slots[index];
@@ -129,7 +131,7 @@ int FakeSource::ClearThread(uint32_t tag) { return Revoke(tag, true); }
 int FakeSource::Revoke(std::optional<uint32_t> tag, bool in_use_too) {
   std::lock_guard lock(mutex_);
   int off_the_books = 0;
-  for (uint32_t i = 0; i < lease_table::kSlots; ++i) {
+  for (uint32_t i = 0; i < high_water_; ++i) {
     if (!records_[i].used) continue;
     lease_table::Slot& slot = table_->slots[i];
     const Word now(slot.word.load());
@@ -150,7 +152,7 @@ int FakeSource::Reap() {
 
 int FakeSource::ReapLocked() {
   int reaped = 0;
-  for (uint32_t i = 0; i < lease_table::kSlots; ++i) {
+  for (uint32_t i = 0; i < high_water_; ++i) {
     Record& record = records_[i];
     if (!record.used) continue;
     lease_table::Slot& slot = table_->slots[i];
@@ -163,7 +165,7 @@ int FakeSource::ReapLocked() {
     // Another lease's from here on: whoever still writes into it is caught.
     std::memset(record.block.data, 0xdb, std::min<uint64_t>(record.block.bytes, 4096));
     free_blocks_.emplace(record.block.bytes, record.block);
-    free_slots_.push_back(i);
+    free_slots_.push_front(i);  // granted again at once: an old entry must not take it for its own
     ++reaped;
   }
   return reaped;
@@ -172,7 +174,7 @@ int FakeSource::ReapLocked() {
 FakeSource::Count FakeSource::Books(std::optional<uint32_t> tag) {
   std::lock_guard lock(mutex_);
   Count count;
-  for (uint32_t i = 0; i < lease_table::kSlots; ++i) {
+  for (uint32_t i = 0; i < high_water_; ++i) {
     const lease_table::Slot& slot = table_->slots[i];
     const Word word(slot.word.load());
     if (!records_[i].used || word.revoked() || word.state() == State::kReturned) continue;

@@ -91,6 +91,7 @@ class FakeSource : public LeaseSource {
   std::mutex mutex_;
   std::vector<Record> records_;
   std::deque<uint32_t> free_slots_;
+  uint32_t high_water_ = 0;  // no slot from here on was ever granted
   std::multimap<uint64_t, Block> free_blocks_;
   std::optional<absl::Status> fail_next_;
   bool uncached_ = false;

