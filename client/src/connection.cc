@@ -74,9 +74,18 @@ absl::Status Explain(const absl::Status& status, const std::string& asked, const
                   "check that process, or raise NVCV_CACHED_TIMEOUT");
 }
 
+// Waiting does not mend a daemon that cannot be started: unlike UNAVAILABLE, this is not tried
+// again.
+absl::Status NotStarted(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return status;
+  return WithHint(
+      ForceCode(absl::FailedPreconditionError(status.message()), ErrorCode::kUnavailable),
+      HintOf(status));
+}
+
 }  // namespace
 
-Connection::Connection() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+Connection::Connection() = default;
 
 Connection::~Connection() {
   Leave(milliseconds(1000));
@@ -129,6 +138,8 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::OpenAt(const Settings& setting
       .path = address.path, .name = settings.name, .session_limit_bytes = std::nullopt};
   {
     std::lock_guard lock(mutex_);
+    // Not before: a child forked earlier must not share it.
+    if (!wake_) wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     introduction.session_limit_bytes = limit_bytes_;
   }
   absl::StatusOr<std::unique_ptr<Link>> link =
@@ -142,7 +153,7 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::StartAndOpen(const Settings& s
   const Deadline deadline = Clock::now() + kStartTimeout;
   Log(LogLevel::kInfo, absl::StrCat("starting a daemon at ", address.path));
   absl::StatusOr<StartedDaemon> daemon = StartedDaemon::Start(settings, address);
-  if (!daemon.ok()) return daemon.status();
+  if (!daemon.ok()) return NotStarted(daemon.status());
   while (true) {
     absl::StatusOr<std::shared_ptr<Link>> link = OpenAt(settings, address, deadline);
     // A daemon that another starter made may be refusing, or leaving, at this moment.
@@ -150,7 +161,7 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::StartAndOpen(const Settings& s
                        absl::IsUnavailable(link.status()))) {
       return link;
     }
-    if (absl::Status running = daemon->Check(); !running.ok()) return running;
+    if (absl::Status running = daemon->Check(); !running.ok()) return NotStarted(running);
     if (Clock::now() >= deadline) {
       return WithHint(absl::UnavailableError(absl::StrCat(
                           "the daemon started at ", address.path, " did not answer in ",

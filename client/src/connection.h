@@ -86,7 +86,8 @@ class Connection final : public LeaseSource {
   void MendOrClose(const std::shared_ptr<Link>& link);
   void Wake() noexcept;
 
-  const UniqueFd wake_;  // an eventfd: the keeper waits on it
+  UniqueFd
+      wake_;  // an eventfd that the keeper waits on; made before the first session, then constant
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Settings> settings_;

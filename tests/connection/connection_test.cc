@@ -296,7 +296,7 @@ TEST_F(ConnectionTest, L3_HeldStaysValidIdleIsDroppedAndTheNewDaemonServes) {
   Lease idle = *Acquire();
   idle.word = *lease_table::Release(*idle.slot, idle.word, std::nullopt, 0);
   first.reset();
-  ASSERT_TRUE(Soon([&] { return held.session->closed(); }));
+  ASSERT_TRUE(Soon([&] { return Word(idle.slot->word.load()).revoked(); }));
   std::memset(held.data, 1, held.block_bytes);
   EXPECT_FALSE(lease_table::Reuse(*idle.slot, idle.word).has_value());
   EXPECT_EQ(held.session->mapped_slabs(), 1u);
