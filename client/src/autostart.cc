@@ -36,13 +36,17 @@ constexpr size_t kTailLines = 5;
 
 bool IsProgram(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
 
+// The daemon starts in another working directory.
+std::string Resolved(const std::string& path) {
+  char resolved[PATH_MAX];
+  return ::realpath(path.c_str(), resolved) == nullptr ? path : resolved;
+}
+
 // The folder of the file that this code was loaded from.
 std::string OwnFolder() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<const void*>(&OwnFolder), &info) == 0) return "";
-  char resolved[PATH_MAX];
-  if (::realpath(info.dli_fname, resolved) == nullptr) return "";
-  std::string path = resolved;
+  const std::string path = Resolved(info.dli_fname);
   return path.substr(0, path.rfind('/'));
 }
 
@@ -109,7 +113,7 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 
 absl::StatusOr<std::string> FindDaemon(const Settings& settings) {
   if (settings.daemon) {
-    if (IsProgram(*settings.daemon)) return *settings.daemon;
+    if (IsProgram(*settings.daemon)) return Resolved(*settings.daemon);
     return absl::NotFoundError(
         absl::StrCat("NVCV_CACHED_DAEMON=", *settings.daemon, ": ", std::strerror(errno)));
   }
@@ -125,7 +129,7 @@ absl::StatusOr<std::string> FindDaemon(const Settings& settings) {
     }
   }
   for (const std::string& candidate : looked) {
-    if (IsProgram(candidate)) return candidate;
+    if (IsProgram(candidate)) return Resolved(candidate);
   }
   return absl::NotFoundError(
       absl::StrCat("no program nvcv-cached in ", absl::StrJoin(looked, ", ")));

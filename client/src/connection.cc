@@ -64,6 +64,15 @@ uint32_t WaitForMemory(std::chrono::steady_clock::time_point deadline) {
   return static_cast<uint32_t>(std::max<int64_t>(0, (left - spare).count()));
 }
 
+// Nobody chose the device: what it became is said once.
+void SayThatItIsHost() {
+  const bool has_driver = ::access("/dev/nvidiactl", F_OK) == 0;
+  Log(LogLevel::kWarning,
+      absl::StrCat(
+          has_driver ? "this build does not serve CUDA devices" : "no CUDA driver here",
+          ": objects are made in shared memory (NVCV_CACHED_DEVICE=host says so quietly)"));
+}
+
 // A deadline that passed has no text yet: only here is known what was asked, and of whom.
 absl::Status Explain(const absl::Status& status, const std::string& asked, const Settings& settings,
                      const Link& link) {
@@ -104,9 +113,7 @@ absl::StatusOr<Settings> Connection::SettingsNow() {
   if (!settings_) {
     absl::StatusOr<Settings> settings = ReadSettings(options_);
     if (!settings.ok()) return settings.status();
-    if (settings->device_is_default && !settings->address) {
-      Log(LogLevel::kInfo, "no CUDA in this build: objects are made on the host device");
-    }
+    if (settings->device_is_default && !settings->address) SayThatItIsHost();
     settings_ = *std::move(settings);
   }
   return *settings_;
@@ -264,7 +271,7 @@ absl::StatusOr<std::vector<Lease>> Connection::Acquire(const LeaseRequest& reque
     absl::StatusOr<std::shared_ptr<Link>> link = Ready(deadline, Start::kAllowed);
     if (!link.ok()) return link.status();
     // Starting a daemon has a time of its own.
-    if (attempt == 0) deadline = std::max(deadline, Clock::now() + settings->timeout / 2);
+    if (Clock::now() >= deadline) deadline = Clock::now() + settings->timeout;
     v1::ClientMessage message;
     v1::Acquire& acquire = *message.mutable_acquire();
     const uint64_t id = (*link)->NewRequestId();

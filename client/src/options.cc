@@ -3,7 +3,9 @@
 #include <errno.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "client/src/errors.h"
@@ -36,6 +38,13 @@ absl::StatusOr<std::chrono::milliseconds> ReadTimeout(const std::string& text) {
   return **parsed;
 }
 
+// The daemon that may be started there has another working directory.
+std::string Absolute(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::path absolute = std::filesystem::absolute(path, ignored);
+  return path.empty() || absolute.empty() ? path : absolute.string();
+}
+
 absl::Status CheckDevice(const std::string& device) {
   if (device == "host") return absl::OkStatus();
   return WithHint(absl::UnimplementedError(absl::StrCat(
@@ -55,6 +64,7 @@ absl::StatusOr<Settings> ReadSettings(const Options& options) {
 
   settings.address = options.address ? options.address : Environment("NVCV_CACHED_ADDRESS");
   if (settings.address) {
+    settings.address = Absolute(*settings.address);
     if (absl::Status status = CheckSocketPath(*settings.address); !status.ok()) return status;
   }
 
@@ -94,7 +104,7 @@ absl::Status CheckSame(const Settings& settings, const Options& options) {
   if (options.device && *options.device != settings.device) {
     return differs("device", settings.device, *options.device);
   }
-  if (options.address && options.address != settings.address) {
+  if (options.address && Absolute(*options.address) != settings.address) {
     return differs("address", settings.address.value_or("the default socket"), *options.address);
   }
   if (options.name && *options.name != settings.name) {

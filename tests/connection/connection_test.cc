@@ -8,12 +8,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <future>
 #include <thread>
 
 #include "client/src/errors.h"
 #include "client/src/session.h"
+#include "nvcv_cached/wait_hooks.h"
 #include "tests/connection/fake_daemon.h"
 
 namespace nvcv_cached::client {
@@ -205,6 +208,25 @@ TEST_F(ConnectionTest, L4_AnAcquireEndsAtItsDeadline) {
   EXPECT_THROW(ThrowStatus(status), DeadlineExceeded);
   EXPECT_THAT(Text(status), ContainsRegex("acquire of 6.00MiB: no answer in .* from pid"));
   EXPECT_THAT(Text(status), HasSubstr("NVCV_CACHED_TIMEOUT"));
+}
+
+std::atomic<bool> interrupt{false};
+
+TEST_F(ConnectionTest, L4_AnInterruptEndsAWait) {
+  set_wait_hooks(
+      {.begin = nullptr, .end = nullptr, .interrupted = [] { return interrupt.load(); }});
+  FakeDaemon daemon(path_, 1);
+  ASSERT_TRUE(Connect(milliseconds(30000)).ok());
+  daemon.AnswerAcquires(false);
+  auto waiting = std::async(std::launch::async, [&] { return Acquire().status(); });
+  ASSERT_TRUE(
+      daemon.WaitFor([](const v1::ClientMessage& message) { return message.has_acquire(); }));
+  interrupt = true;
+  EXPECT_EQ(waiting.wait_for(milliseconds(5000)), std::future_status::ready);
+  EXPECT_TRUE(absl::IsCancelled(waiting.get()));
+  interrupt = false;
+  daemon.AnswerAcquires(true);
+  EXPECT_TRUE(Acquire().ok());
 }
 
 TEST_F(ConnectionTest, AGrantThatComesTooLateGoesBack) {

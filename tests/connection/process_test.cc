@@ -73,6 +73,9 @@ class ProcessTest : public ::testing::Test {
     posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
                                      0600);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    if (!working_directory_.empty()) {
+      posix_spawn_file_actions_addchdir_np(&actions, working_directory_.c_str());
+    }
     pid_t pid = -1;
     EXPECT_EQ(::posix_spawn(&pid, program.c_str(), &actions, nullptr, argv, envp.data()), 0);
     posix_spawn_file_actions_destroy(&actions);
@@ -119,7 +122,7 @@ class ProcessTest : public ::testing::Test {
     return pid;
   }
 
-  std::string directory_, path_;
+  std::string directory_, path_, working_directory_;
   std::map<std::string, std::string> environment_;
 };
 
@@ -188,6 +191,16 @@ TEST_F(ProcessTest, AnObjectStartsADaemonThatOutlivesIt) {
   EXPECT_EQ(StartedPid(), daemon);
 }
 
+TEST_F(ProcessTest, RelativePathsMeanTheClientsDirectory) {
+  ASSERT_EQ(::symlink(FAKE_DAEMON, (directory_ + "/daemon").c_str()), 0);
+  working_directory_ = directory_;
+  UseDaemon("./daemon");
+  environment_["NVCV_CACHED_ADDRESS"] = "host.sock";
+  Result result = Run("make");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_GT(StartedPid(), 0);
+}
+
 TEST_F(ProcessTest, RacingStartersGetOneDaemon) {
   UseDaemon(FAKE_DAEMON);
   constexpr int kClients = 8;
@@ -228,6 +241,25 @@ TEST_F(ProcessTest, L4_AStoppedDaemonIsNamedWithItsState) {
   EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kDeadlineExceeded)) << result.output;
   EXPECT_THAT(result.output, HasSubstr("pid " + std::to_string(StartedPid()) + " (state T)"));
   EXPECT_LT(result.took, milliseconds(2000));
+}
+
+TEST_F(ProcessTest, ADefaultDeviceIsSaidOnce) {
+  environment_.erase("NVCV_CACHED_ADDRESS");
+  environment_["XDG_RUNTIME_DIR"] = directory_;
+  EXPECT_THAT(Run("look").output, ContainsRegex("warning: .*NVCV_CACHED_DEVICE=host"));
+  environment_["NVCV_CACHED_DEVICE"] = "host";
+  EXPECT_THAT(Run("look").output, Not(HasSubstr("warning")));
+}
+
+TEST_F(ProcessTest, SomebodyElsesDirectoryIsRefused) {
+  environment_.erase("NVCV_CACHED_ADDRESS");
+  environment_["NVCV_CACHED_DEVICE"] = "host";
+  environment_["XDG_RUNTIME_DIR"] = directory_;
+  ASSERT_EQ(::mkdir((directory_ + "/nvcv-cached").c_str(), 0700), 0);
+  ASSERT_EQ(::chmod((directory_ + "/nvcv-cached").c_str(), 0777), 0);
+  Result result = Run("make");
+  EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kPermissionDenied)) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("mode 0777"));
 }
 
 TEST_F(ProcessTest, BadSettingsAreNamed) {
