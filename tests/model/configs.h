@@ -1,0 +1,81 @@
+// The configurations that are explored: each small in every way but the one that it is about.
+// Unnamed fields have the defaults of Config. The small ones come first, so that most bugs show at
+// once.
+#pragma once
+
+#include "tests/model/state.h"
+
+namespace nvcv_cached::model {
+
+inline constexpr Config kShort[] = {
+    {.name = "aba",
+     .about = "one slot granted again and again, for two specs; late messages",
+     .slots = 1,
+     .blocks = 1,
+     .acquires = 3,
+     .launches = 1,
+     .drops = 1,
+     .hints = true},
+    {.name = "child",
+     .about = "the process is killed while a forked child lives",
+     .slots = 1,
+     .blocks = 1,
+     .specs = 1,
+     .revokes = 1,
+     .kill = true,
+     .forked_child = true},
+    {.name = "death",
+     .about = "the process is killed at any moment",
+     .specs = 1,
+     .revokes = 1,
+     .kill = true},
+    {.name = "stop",
+     .about = "the process is stopped at any moment, for ever",
+     .specs = 1,
+     .revokes = 1,
+     .check_stop = true},
+    {.name = "streams",
+     .about = "two streams with their timelines, two private streams",
+     .slots = 1,
+     .blocks = 1,
+     .specs = 1,
+     .streams = 2,
+     .private_streams = 2,
+     .client_timelines = 2,
+     .revokes = 1},
+    {.name = "rebind",
+     .about = "one timeline for two streams",
+     .specs = 1,
+     .streams = 2,
+     .revokes = 1},
+    {.name = "reuse", .about = "two slots, two specs: hits and misses, revokes, another process"},
+    {.name = "buffers",
+     .about = "two threads and the flusher; counters and parked wait in store buffers",
+     .specs = 1,
+     .releaser_timelines = 1,
+     .passes = 1,
+     .revokes = 1,
+     .peer_grants = 0,
+     .store_buffers = true},
+    {.name = "threads",
+     .about = "objects released on the other thread, inbox, depot, thread exit",
+     .specs = 1,
+     .releaser_timelines = 1,
+     .passes = 1,
+     .exits = 1,
+     .revokes = 1,
+     .peer_grants = 0},
+    {.name = "ahead",
+     .about = "grants ahead and uncached, idle leases returned, deadlines",
+     .launches = 1,
+     .give_ups = 1,
+     .drops = 1,
+     .revokes = 1,
+     .ahead = true,
+     .uncached = true},
+};
+inline constexpr Config kLong[] = {
+    {.name = "long", .about = "x", .acquires = 3, .launches = 3},
+};
+
+}  // namespace nvcv_cached::model
