@@ -75,8 +75,7 @@ class alignas(lease_table::kLine) Item {
     return true;
   }
   bool TryRelease() {
-    // A lease granted uncached is revoked from the start: a CAS to IDLE would succeed and hide
-    // that.
+    // Revoked from the start: its one fence is made by GiveBack.
     if (word.revoked()) return false;
     const auto now_ms = static_cast<uint32_t>(CoarseNowMs() - clock_zero_ms);
     const auto idle = lease_table::Release(*slot, word, FenceNow(), now_ms);

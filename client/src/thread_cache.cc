@@ -18,7 +18,8 @@
 
 namespace nvcv_cached::client {
 
-thread_local constinit ThreadCache* ThreadCache::mine_ = nullptr;
+thread_local constinit ThreadCache* ThreadCache::mine_ __attribute__((tls_model("initial-exec"))) =
+    nullptr;
 
 namespace {
 
