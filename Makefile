@@ -67,7 +67,7 @@ test-long: build $(venv)/.test
 	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
 demo: build
-	$(python) examples/demo.py --out demo-out
+	$(python) examples/demo --out demo-out
 
 bench: build
 	cmake -S . -B build -DNVCV_CACHED_BENCH=ON >/dev/null

@@ -1,0 +1,50 @@
+"""A worker of the demo in Python: does what worker.cc does, told by the same lines (they are explained there)."""
+
+import sys
+
+import numpy as np
+import nvcv_cached as nvcv
+import pipeline
+from PIL import Image
+
+
+def make(shape, dtype):
+    """A cached tensor; the view keeps it in use."""
+    return np.asarray(nvcv.Tensor(shape, dtype, "HWC"))
+
+
+def decode(path):
+    with Image.open(path) as file:
+        pixels = np.asarray(file.convert("RGB"))
+    image = make(pixels.shape, np.uint8)
+    np.copyto(image, pixels)
+    return image
+
+
+def main():
+    photos, results, kept = {}, {}, None
+    for line in sys.stdin:
+        verb, *words = line.split()
+        if verb == "photo":
+            photos[words[0]] = decode(words[1])
+        elif verb == "frame":
+            job, photo, *box = words
+            results[job] = pipeline.process(photos[photo], [int(number) for number in box], make)
+            print("frame", job, pipeline.checksum(results[job]), flush=True)
+        elif verb == "save":
+            np.ascontiguousarray(results[words[0]][0]).tofile(words[1])
+        elif verb == "end":
+            photos.clear()
+            results.clear()
+            stats = nvcv.stats()
+            print("end", stats["hits"], stats["misses"], flush=True)
+        elif verb == "keep":
+            kept = np.asarray(nvcv.Tensor((int(words[0]),), np.uint8))
+            kept[...] = 0x5A
+            print("kept", flush=True)
+        elif verb == "check":
+            print("intact" if (kept == 0x5A).all() else "spoilt", flush=True)
+
+
+if __name__ == "__main__":
+    main()
