@@ -116,9 +116,12 @@ std::map<std::string, uint64_t> Broker::DeviceErrors() {
 void Broker::Dispatch(Wakeups& wakeups) {
   Effects effects = books_->TakeEffects();
   for (Effect& effect : effects) Carry(effect, wakeups);
-  const std::optional<TimePoint> next = books_->NextTick();
-  wakeups.ticker = next && (!next_tick_ || *next < *next_tick_);
-  next_tick_ = next;
+  next_tick_ = books_->NextTick();
+  // A later tick than the one it sleeps for is not worth a wake-up: it looks again by itself.
+  if (next_tick_ && (!ticker_wakes_ || *next_tick_ < *ticker_wakes_)) {
+    ticker_wakes_ = next_tick_;
+    wakeups.ticker = true;
+  }
 }
 
 void Broker::Carry(Effect& effect, Wakeups& wakeups) {
@@ -212,6 +215,7 @@ void Broker::Free(const FreeSlab& job) {
 void Broker::RunTicker() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
+    ticker_wakes_ = next_tick_;
     if (!next_tick_) {
       ticker_wakeup_.wait(lock);
       continue;

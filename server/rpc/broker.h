@@ -162,6 +162,7 @@ class Broker {
   std::map<std::string, uint64_t> device_errors_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> idle_since_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> next_tick_ ABSL_GUARDED_BY(mutex_);
+  std::optional<TimePoint> ticker_wakes_ ABSL_GUARDED_BY(mutex_);  // nullopt: not by itself
   uint64_t device_free_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::condition_variable device_wakeup_;

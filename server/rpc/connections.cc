@@ -64,6 +64,7 @@ void Connections::Accept(int listener, void (Connections::*take)(UniqueFd, std::
       return;
     }
     absl::StatusOr<std::shared_ptr<Peer>> peer = ReadPeer(socket.get());
+    if (absl::IsResourceExhausted(peer.status())) RefuseForLack();
     if (!peer.ok()) continue;
     if (!(*peer)->refusal.ok()) {
       broker_.CountRefusedConnection(ConnectionRefusal::kNamespace);
@@ -78,11 +79,15 @@ void Connections::Accept(int listener, void (Connections::*take)(UniqueFd, std::
   }
 }
 
-// The connection at the head of the line would keep the loop busy for ever: it is taken and closed.
-void Connections::RefuseOne(int listener) {
+void Connections::RefuseForLack() {
   broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
   spdlog::warn(
       "connection-refused reason=limit found=\"no descriptor left\" do=\"raise RLIMIT_NOFILE\"");
+}
+
+// The connection at the head of the line would keep the loop busy for ever: it is taken and closed.
+void Connections::RefuseOne(int listener) {
+  RefuseForLack();
   reserve_.reset();
   UniqueFd refused(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   refused.reset();

@@ -54,6 +54,7 @@ class Connections {
   // Takes up to a few connections that wait.
   void Accept(int listener, void (Connections::*take)(UniqueFd, std::shared_ptr<Peer>));
   void RefuseOne(int listener);
+  void RefuseForLack();
   void TakeSession(UniqueFd socket, std::shared_ptr<Peer> peer);
   void TakeDescriptor(UniqueFd socket, std::shared_ptr<Peer> peer);
   void OnOver(uint64_t number);

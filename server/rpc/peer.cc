@@ -1,5 +1,6 @@
 #include "server/rpc/peer.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,6 +31,11 @@ bool Readable(int fd) {
 bool HungUp(int socket) {
   pollfd poll_fd{socket, POLLRDHUP, 0};
   return ::poll(&poll_fd, 1, 0) > 0;
+}
+
+bool NoDescriptorLeft() {
+  UniqueFd another(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  return !another && (errno == EMFILE || errno == ENFILE);
 }
 
 // Field 22 of /proc/PID/stat; the name in field 2 may hold anything but ends at the last ')'.
@@ -99,6 +105,9 @@ absl::StatusOr<std::shared_ptr<Peer>> ReadPeer(int socket) {
   peer->pidfd = PidfdOfSocket(socket);
   if (!peer->pidfd && peer->pid > 0) {
     peer->pidfd = PidfdOfPid(socket, credentials);
+    if (!peer->pidfd && NoDescriptorLeft()) {
+      return absl::ResourceExhaustedError("no descriptor left for a pidfd");
+    }
     if (!peer->pidfd) return absl::UnavailableError("the peer is gone");
   }
   if (!peer->pidfd) {

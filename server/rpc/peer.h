@@ -39,7 +39,8 @@ struct Peer {
   absl::Status refusal;
 };
 
-// UNAVAILABLE: the peer is gone already. Otherwise a peer, perhaps one with a refusal.
+// UNAVAILABLE: the peer is gone already. RESOURCE_EXHAUSTED: no descriptor left for its pidfd.
+// Otherwise a peer, perhaps one with a refusal.
 absl::StatusOr<std::shared_ptr<Peer>> ReadPeer(int socket);
 
 bool HasExited(const Peer& peer);

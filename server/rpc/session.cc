@@ -1,5 +1,7 @@
 #include "server/rpc/session.h"
 
+#include <sys/socket.h>
+
 #include <chrono>
 #include <cstddef>
 #include <utility>
@@ -10,6 +12,10 @@
 #include "server/rpc/messages.h"
 
 namespace nvcv_cached::server {
+
+namespace {
+constexpr int kUnreadFrameBytes = 48 * 1024;
+}  // namespace
 
 Session::Session(Broker& broker, Parts parts)
     : broker_(broker),
@@ -123,6 +129,10 @@ absl::Status Session::Connect(UniqueFd socket) {
   if (socket_state_ != SocketState::kNone || over_ || ended_) {
     return absl::FailedPreconditionError("the session has or had its descriptor socket");
   }
+  // Descriptors that a client leaves unread count against the daemon's own limit: a hundred or so
+  // are room enough.
+  const int room = kUnreadFrameBytes;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
   const Frame frame{.kind = FrameKind::kLeaseTable, .size_bytes = lease_table::kTableBytes};
   if (absl::Status status = SendFrame(socket.get(), frame, table_.fd()); !status.ok())
     return status;

@@ -97,6 +97,18 @@ TEST(RpcDeath, M2_AForkedChildKeepsTheMemoryQuarantined) {
   EXPECT_EQ(daemon.pool().quarantined, 0u);
 }
 
+TEST(RpcDeath, M2_AfterExecIdleIsFreeAndHeldIsQuarantined) {
+  LocalDaemon daemon;
+  ClientProcess client(daemon.socket_path(), 3, "exec");
+  ASSERT_TRUE(client.ready());
+  EXPECT_TRUE(Eventually([&] { return daemon.pool().quarantined == 2 * kMiB; }));
+  EXPECT_EQ(daemon.pool().in_use + daemon.pool().idle, 0u);
+  EXPECT_EQ(daemon.sessions(), 1u);
+  client.Kill(SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return daemon.sessions() == 0; }));
+  EXPECT_EQ(daemon.pool().quarantined, 0u);
+}
+
 TEST(RpcDeath, L2_AStoppedProcessKeepsWhatItUses) {
   LocalDaemon daemon;
   ClientProcess client(daemon.socket_path(), 3);

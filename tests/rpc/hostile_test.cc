@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <random>
@@ -132,15 +134,12 @@ TEST_F(M5_Hostile, AcquireBeforeTheTable) {
 TEST_F(M5_Hostile, RequestIdUsedTwice) {
   RawSession session(daemon_.socket_path());
   ASSERT_TRUE(session.ok());
-  // More than there is, with time to wait: the first is not answered when the second comes, or is
-  // refused.
-  v1::ClientMessage message = session.AcquireMessage(512 * kMiB);
+  daemon_.HoldDevice();  // the first is not answered when the second comes
+  const v1::ClientMessage message = session.AcquireMessage(kMiB);
   session.stream().Write(message);
   session.stream().Write(message);
-  session.stream().Write(message);
-  session.stream().WritesDone();
-  const grpc::StatusCode code = EndOf(session);
-  EXPECT_EQ(code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(EndOf(session), grpc::StatusCode::INVALID_ARGUMENT);
+  daemon_.ReleaseDevice();
 }
 
 TEST_F(M5_Hostile, NeverReadsItsStream) {
@@ -157,6 +156,16 @@ TEST_F(M5_Hostile, NeverReadsItsStream) {
   EXPECT_FALSE(written) << "the daemon took " << count << " questions without an answer being read";
   EXPECT_FALSE(session.stream().Finish().ok());
   EXPECT_EQ(session.Resume(session.ResumeMessage()).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(M5_Hostile, TooManyAcquiresWithoutAnAnswer) {
+  RawSession session(daemon_.socket_path());
+  ASSERT_TRUE(session.ok());
+  daemon_.HoldDevice();
+  int count = 0;
+  while (count < 5000 && session.stream().Write(session.AcquireMessage(4096))) ++count;
+  EXPECT_EQ(EndOf(session), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  daemon_.ReleaseDevice();
 }
 
 TEST_F(M5_Hostile, AcquireFlood) {
@@ -270,17 +279,22 @@ TEST_F(M5_Hostile, WritesToTheDescriptorSocketAfterTheToken) {
   EXPECT_EQ(EndOf(session), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
-TEST_F(M5_Hostile, NeverReadsItsDescriptorSocket) {
-  RawSession session(daemon_.socket_path());
-  ASSERT_TRUE(session.ok());
-  std::vector<v1::Lease> leases;
-  // Each of these needs a slab of its own until the capacity is reached; then they go back.
-  for (int i = 0; i < 40; ++i) {
-    std::optional<v1::ServerMessage> answer = session.Acquire(17 * kMiB);
+TEST(M5_HostileSlabs, NeverReadsItsDescriptorSocket) {
+  DaemonOptions options;
+  options.settings.slab_bytes = kMiB;  // a slab for each of these leases
+  LocalDaemon daemon(options);
+  RawSession session(daemon.socket_path()), bystander(daemon.socket_path());
+  ASSERT_TRUE(session.ok() && bystander.ok());
+  int granted = 0;
+  while (granted < 1000) {
+    std::optional<v1::ServerMessage> answer = session.Acquire(kMiB);
     if (!answer || !answer->has_grant()) break;
-    leases.push_back(answer->grant().leases(0));
+    ++granted;
   }
-  EXPECT_GE(leases.size(), 10u);
+  EXPECT_GE(granted, 64) << "a client that is slow for a moment must not lose its session";
+  EXPECT_LT(granted, 300) << "unread descriptors are counted as the daemon's own";
+  EXPECT_EQ(session.stream().Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(bystander.Acquire(kMiB));
 }
 
 TEST_F(M5_Hostile, OversizedMessage) {
@@ -303,6 +317,31 @@ TEST(RpcDescriptorSocket, TokenDeadline) {
   EXPECT_NE(status.error_message().find("within 20 ms"), std::string::npos)
       << status.error_message();
   EXPECT_TRUE(Eventually([&] { return daemon.sessions() == 0; }));
+}
+
+TEST(RpcConnections, OverflowUidIsRefusedUnlessShared) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become uid 65534";
+  for (DomainKind domain : {DomainKind::kUid, DomainKind::kShared}) {
+    DaemonOptions options;
+    options.rpc.mode = 0666;
+    options.rpc.domain = domain;
+    LocalDaemon daemon(options);
+    ::chmod(std::filesystem::path(daemon.socket_path()).parent_path().c_str(), 0755);
+    const std::string path = daemon.socket_path();
+    const pid_t nobody = ::fork();
+    if (nobody == 0) {
+      if (::setuid(65534) != 0) ::_exit(2);
+      UniqueFd socket = ConnectRaw(path);
+      ::_exit(socket ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(nobody, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    RawSession ours(path);
+    EXPECT_TRUE(ours.ok());
+    EXPECT_EQ(daemon.broker().refused_connections(ConnectionRefusal::kPermission),
+              domain == DomainKind::kUid ? 1u : 0u);
+  }
 }
 
 TEST(RpcConnections, GoesOnAfterRunningOutOfDescriptors) {

@@ -4,13 +4,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 #include <utility>
 
+#include "spdlog/spdlog.h"
+
 namespace nvcv_cached::server::testing {
-namespace {
 
 class MemfdDevice final : public Device {
  public:
@@ -23,6 +26,10 @@ class MemfdDevice final : public Device {
   }
   const DeviceInfo& info() const override { return info_; }
   absl::StatusOr<SlabHandle> AllocateSlab(uint64_t, uint64_t size_bytes) override {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return !held_; });
+    }
     UniqueFd fd(::memfd_create("slab", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) {
       return absl::ResourceExhaustedError("memfd");
@@ -35,11 +42,20 @@ class MemfdDevice final : public Device {
   absl::Status FreeSlab(uint64_t) override { return absl::OkStatus(); }
   uint64_t FreeBytes() override { return info_.total_bytes; }
 
+  void SetHeld(bool held) {
+    {
+      std::lock_guard lock(mutex_);
+      held_ = held;
+    }
+    changed_.notify_all();
+  }
+
  private:
   DeviceInfo info_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false;
 };
-
-}  // namespace
 
 Settings TestSettings() {
   Settings settings;
@@ -50,6 +66,7 @@ Settings TestSettings() {
 }
 
 LocalDaemon::LocalDaemon(DaemonOptions options) {
+  spdlog::set_level(spdlog::level::err);  // hostile clients make many lines
   std::string pattern = "/tmp/nvcv-cached-rpc-XXXXXX";
   directory_ = ::mkdtemp(pattern.data());
   socket_path_ = directory_ + "/host.sock";
@@ -63,11 +80,15 @@ LocalDaemon::LocalDaemon(DaemonOptions options) {
 }
 
 LocalDaemon::~LocalDaemon() {
+  ReleaseDevice();
   server_->Shutdown(std::chrono::milliseconds(500));
   server_.reset();
   broker_.reset();
   std::filesystem::remove_all(directory_);
 }
+
+void LocalDaemon::HoldDevice() { device_->SetHeld(true); }
+void LocalDaemon::ReleaseDevice() { device_->SetHeld(false); }
 
 PoolReport LocalDaemon::pool() {
   return broker_->With([](Books& books) { return books.GetPool(); });

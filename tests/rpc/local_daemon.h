@@ -20,6 +20,8 @@ struct DaemonOptions {
   RpcOptions rpc;  // the socket's path is filled in
 };
 
+class MemfdDevice;
+
 class LocalDaemon {
  public:
   explicit LocalDaemon(DaemonOptions options = {});
@@ -30,6 +32,10 @@ class LocalDaemon {
   RpcServer& server() { return *server_; }
   const absl::Status& started() const { return started_; }
 
+  // From here on the device makes no slab until ReleaseDevice.
+  void HoldDevice();
+  void ReleaseDevice();
+
   PoolReport pool();
   uint32_t sessions() { return pool().sessions; }
 
@@ -37,7 +43,7 @@ class LocalDaemon {
   std::string directory_;
   std::string socket_path_;
   SystemClock clock_;
-  std::unique_ptr<Device> device_;
+  std::unique_ptr<MemfdDevice> device_;
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<RpcServer> server_;
   absl::Status started_;

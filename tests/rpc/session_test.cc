@@ -1,13 +1,16 @@
 // A session as a well-behaved client sees it.
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
-#include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/rpc/local_daemon.h"
 #include "tests/rpc/raw_client.h"
@@ -16,6 +19,16 @@ namespace nvcv_cached::server::testing {
 namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+std::string Text(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  std::string text;
+  if (!buffer.Valid() || !buffer.Dump(&slices).ok()) return text;
+  for (const grpc::Slice& slice : slices) {
+    text.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return text;
+}
 
 TEST(RpcSession, WelcomeTellsDeviceAndEpoch) {
   LocalDaemon daemon;
@@ -179,6 +192,68 @@ TEST(RpcSession, DrainingTakesNoNewSessionsAndTellsTheOld) {
   daemon.broker().Undrain();
   RawSession again(daemon.socket_path());
   EXPECT_TRUE(again.ok());
+}
+
+TEST(RpcServer, ShutdownEndsStreamsAndRemovesTheSockets) {
+  LocalDaemon daemon;
+  RawSession session(daemon.socket_path());
+  ASSERT_TRUE(session.ok());
+  daemon.server().Shutdown(std::chrono::seconds(5));
+  EXPECT_EQ(session.stream().Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(std::filesystem::exists(daemon.socket_path()));
+  EXPECT_FALSE(std::filesystem::exists(daemon.socket_path() + ".fd"));
+}
+
+// The answer of grpc.health.v1.Health/Check as bytes: field 1 is the status, 1 for SERVING.
+std::string Health(const std::string& socket_path) {
+  grpc::GenericStub stub(Dial(socket_path));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  grpc::Slice empty;
+  grpc::ByteBuffer request(&empty, 1), response;
+  auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+  call->StartCall();
+  grpc::Status status;
+  call->Finish(&response, &status, nullptr);
+  void* tag;
+  bool ok;
+  queue.Next(&tag, &ok);
+  return status.ok() ? Text(response) : status.error_message();
+}
+
+TEST(RpcServer, HealthFollowsDraining) {
+  LocalDaemon daemon;
+  EXPECT_EQ(Health(daemon.socket_path()), std::string("\x08\x01"));
+  daemon.broker().Drain();
+  EXPECT_EQ(Health(daemon.socket_path()), std::string("\x08\x02"));
+  daemon.broker().Undrain();
+  EXPECT_EQ(Health(daemon.socket_path()), std::string("\x08\x01"));
+}
+
+TEST(RpcServer, ReflectionListsTheServices) {
+  LocalDaemon daemon;
+  grpc::GenericStub stub(Dial(daemon.socket_path()));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  void* tag;
+  bool ok;
+  auto call = stub.PrepareCall(
+      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  grpc::Slice ask(std::string("\x3a\x01*"));  // list_services: "*"
+  call->Write(grpc::ByteBuffer(&ask, 1), nullptr);
+  queue.Next(&tag, &ok);
+  grpc::ByteBuffer response;
+  call->Read(&response, nullptr);
+  queue.Next(&tag, &ok);
+  EXPECT_TRUE(ok);
+  EXPECT_NE(Text(response).find("nvcv_cached.v1.Session"), std::string::npos);
+  call->WritesDone(nullptr);
+  queue.Next(&tag, &ok);
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
 }
 
 // ---- resume
