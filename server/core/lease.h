@@ -47,6 +47,7 @@ struct Lease {
   LeaseState state = LeaseState::kVacant;
   SizeClass size_class = SizeClass::kSmall;
   bool reused = false;  // seen to have been hit
+  bool lied = false;    // its word was nonsense once: in use until the process is proven gone
 
   bool leased() const { return state == LeaseState::kCached || state == LeaseState::kDetached; }
 };

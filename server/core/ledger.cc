@@ -33,13 +33,14 @@ uint64_t Ledger::BlockBytes(uint64_t size_bytes) const {
 }
 
 Ledger::GrantResult Ledger::Grant(SessionBooks& session, const AcquireRequest& request, GrantAs as,
-                                  SendGrant& grant) {
+                                  Fit fit, SendGrant& grant) {
   if (!session.HasVacant()) return GrantResult::kTableFull;
   const uint64_t bytes = BlockBytes(request.size_bytes);
   const SizeClass size_class = bytes <= kSmallBlockBytes ? SizeClass::kSmall : SizeClass::kLarge;
   Lease* lease = session.TakeVacant(epoch);
-  Extent* extent = pool.Allocate(session.group(size_class), bytes,
-                                 std::max(request.alignment, kBlockBytes), session.mapped, lease);
+  Extent* extent =
+      pool.Allocate(session.group(size_class), bytes, std::max(request.alignment, kBlockBytes), fit,
+                    session.mapped, lease);
   if (extent == nullptr) {
     session.PutVacant(lease);
     return GrantResult::kNoBlock;
@@ -90,7 +91,7 @@ Ledger::GrantResult Ledger::Grant(SessionBooks& session, const AcquireRequest& r
 }
 
 bool Ledger::Plausible(const Lease& lease, Word word) const {
-  if (word.state() == State::kEmpty || word.version() < lease.word.version()) return false;
+  if (lease.lied || word.state() == State::kEmpty || word.version() < lease.word.version()) return false;
   if (word.version() == lease.word.version() && word != lease.word) return false;
   switch (lease.state) {
     case LeaseState::kCached:
@@ -106,7 +107,8 @@ bool Ledger::Plausible(const Lease& lease, Word word) const {
   return false;
 }
 
-void Ledger::Condemn(SessionBooks& session, const char* what, const Lease& lease) {
+void Ledger::Condemn(SessionBooks& session, const char* what, Lease& lease) {
+  lease.lied = true;
   if (session.broken) return;
   session.broken = true;
   condemned.push_back(session.id);
@@ -260,8 +262,12 @@ void Ledger::TakeAll(SessionBooks& session) {
       const Word before = lease_table::Revoke(session.slot(lease.slot));
       const bool plausible = Plausible(lease, before);
       LeaveBooks(lease);
-      if (!plausible) return;
+      if (!plausible) {
+        Condemn(session, "wrote a word that no client may write", lease);
+        return;
+      }
       lease.word = before.WithRevoked();
+      if (lease_table::Settled(lease.word)) StartDraining(lease);
     }
     Look(lease);
   });

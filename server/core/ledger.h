@@ -54,7 +54,7 @@ struct Ledger {
   // ---- leases
   // Gives the block of `bytes` to the session, or says why not.
   enum class GrantResult : uint8_t { kGranted, kNoBlock, kTableFull, kPoisoned };
-  GrantResult Grant(SessionBooks& session, const AcquireRequest& request, GrantAs as,
+  GrantResult Grant(SessionBooks& session, const AcquireRequest& request, GrantAs as, Fit fit,
                     SendGrant& grant);
   uint64_t BlockBytes(uint64_t size_bytes) const;
 
@@ -78,7 +78,7 @@ struct Ledger {
   // here.
   void LookAtAll(SessionBooks& session);
 
-  void Condemn(SessionBooks& session, const char* what, const Lease& lease);
+  void Condemn(SessionBooks& session, const char* what, Lease& lease);
 
   uint64_t LimitOf(const SessionBooks& session) const {
     return session.options.limit_bytes

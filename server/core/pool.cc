@@ -11,22 +11,30 @@ namespace {
 // how much larger such a one may be.
 constexpr int kMappedLooks = 16;
 constexpr uint64_t MappedWaste(uint64_t bytes) { return bytes + bytes / 4; }
+
+// An empty slab of one large block's own serves another block if at most an eighth of it stays
+// free.
+bool Suits(const Slab& slab, uint64_t bytes) {
+  return !slab.own || !slab.empty() ||
+         slab.size_bytes - bytes <= std::max(kPageBytes, slab.size_bytes / 8);
+}
 }  // namespace
 
 GroupId Pool::GroupOf(const Domain& domain, SizeClass size_class) {
   auto [it, added] = group_of_domain_.try_emplace(domain, static_cast<GroupId>(groups_.size()));
   if (added) {
-    groups_.push_back({domain, SizeClass::kSmall, {}, 0});
-    groups_.push_back({domain, SizeClass::kLarge, {}, 0});
+    groups_.push_back({domain, SizeClass::kSmall, {}});
+    groups_.push_back({domain, SizeClass::kLarge, {}});
   }
   return it->second + (size_class == SizeClass::kLarge ? 1 : 0);
 }
 
-Slab& Pool::Add(GroupId group, uint64_t size_bytes) {
+Slab& Pool::Add(GroupId group, uint64_t size_bytes, bool own) {
   auto slab = std::make_unique<Slab>();
   slab->id = next_slab_++;
   slab->group = group;
   slab->size_bytes = size_bytes;
+  slab->own = own;
   ++count_in_[static_cast<size_t>(slab->state)];
   held_bytes_ += size_bytes;
   allocating_bytes_ += size_bytes;
@@ -40,6 +48,7 @@ void Pool::Serve(Slab& slab, TimePoint now) {
   NVCV_CACHED_CHECK(slab.state == SlabState::kAllocating);
   allocating_bytes_ -= slab.size_bytes;
   groups_[slab.group].in_flight_bytes -= slab.size_bytes;
+  groups_[slab.group].held_bytes += slab.size_bytes;
   SetState(slab, SlabState::kServing);
   slab.empty_since = now;
   empty_slabs_.insert({now, slab.id});
@@ -53,6 +62,8 @@ void Pool::Close(Slab& slab, SlabState state) {
       if (e->lease == nullptr) groups_[slab.group].free.erase(KeyOf(e));
     }
     if (slab.empty()) empty_slabs_.erase({slab.empty_since, slab.id});
+    groups_[slab.group].held_bytes -= slab.size_bytes;
+    groups_[slab.group].used_bytes -= slab.used_bytes;
   }
   SetState(slab, state);
 }
@@ -75,17 +86,22 @@ Slab* Pool::Find(SlabId id) {
   return it == slabs_.end() ? nullptr : it->second.get();
 }
 
-Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, const SlabSet& mapped) {
+Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
+                      const SlabSet& mapped) {
   Extent* best = nullptr;
   int looks = 0;
+  bool jumped = false;
   for (auto it = group.free.lower_bound({bytes, 0, 0, nullptr}); it != group.free.end(); ++it) {
     Extent* extent = it->extent;
     if (best != nullptr && (++looks > kMappedLooks || extent->size > MappedWaste(bytes))) break;
+    if (fit == Fit::kClose && !Suits(*extent->slab, bytes)) continue;
     if (!extent->Fits(bytes, alignment)) {
       // Whatever is this much larger fits wherever it starts; jump there rather than walk.
-      if (best == nullptr && ++looks > kMappedLooks && extent->size < bytes + alignment) {
+      if (best == nullptr && ++looks > kMappedLooks && !jumped) {
+        jumped = true;
         it = group.free.lower_bound({bytes + alignment, 0, 0, nullptr});
-        return it == group.free.end() ? nullptr : it->extent;
+        if (it == group.free.end()) break;
+        --it;
       }
       continue;
     }
@@ -98,10 +114,10 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, const Sl
   return best;
 }
 
-Extent* Pool::Allocate(GroupId id, uint64_t bytes, uint64_t alignment, const SlabSet& mapped,
-                       Lease* lease) {
+Extent* Pool::Allocate(GroupId id, uint64_t bytes, uint64_t alignment, Fit fit,
+                       const SlabSet& mapped, Lease* lease) {
   Group& group = groups_[id];
-  Extent* extent = FindFit(group, bytes, alignment, mapped);
+  Extent* extent = FindFit(group, bytes, alignment, fit, mapped);
   if (extent == nullptr) return nullptr;
   group.free.erase(KeyOf(extent));
   if (const uint64_t start = extent->StartFor(alignment); start != extent->offset) {
@@ -115,6 +131,7 @@ Extent* Pool::Allocate(GroupId id, uint64_t bytes, uint64_t alignment, const Sla
     empty_slabs_.erase({extent->slab->empty_since, extent->slab->id});
   }
   extent->slab->used_bytes += bytes;
+  group.used_bytes += bytes;
   used_bytes_ += bytes;
   return extent;
 }
@@ -123,6 +140,7 @@ Extent* Pool::Free(Extent* block, TimePoint now) {
   Slab& slab = *block->slab;
   const bool serving = slab.state == SlabState::kServing;
   auto& free = groups_[slab.group].free;
+  if (serving) groups_[slab.group].used_bytes -= block->size;
   block->lease = nullptr;
   slab.used_bytes -= block->size;
   used_bytes_ -= block->size;

@@ -41,6 +41,11 @@ inline constexpr uint64_t kMaxAlignment = kPageBytes;
 
 constexpr uint64_t RoundUp(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 
+// Where a block may go. A slab that was made for one large block is filled by a much smaller one
+// only when nothing better can be had: so large blocks of all sizes do not end up each in the slab
+// of a larger one.
+enum class Fit : uint8_t { kClose, kAny };
+
 enum class SlabState : uint8_t { kAllocating, kServing, kDoomed, kRetiring, kFreeing };
 inline constexpr size_t kSlabStates = 5;
 
@@ -69,6 +74,7 @@ struct Slab {
   uint64_t size_bytes = 0;
   uint64_t used_bytes = 0;
   SlabState state = SlabState::kAllocating;
+  bool own = false;  // made for one large block
   Extent* first = nullptr;
   TimePoint empty_since;  // while used_bytes is 0
   absl::flat_hash_set<SessionId> mapped_by;
@@ -87,7 +93,7 @@ class Pool {
   const Domain& domain(GroupId group) const { return groups_[group].domain; }
   SizeClass size_class(GroupId group) const { return groups_[group].size_class; }
 
-  Slab& Add(GroupId group, uint64_t size_bytes);
+  Slab& Add(GroupId group, uint64_t size_bytes, bool own);
   void Serve(Slab& slab, TimePoint now);    // kAllocating -> kServing
   void Close(Slab& slab, SlabState state);  // nothing is granted from it any more
   void Remove(Slab& slab);                  // the device has it back
@@ -95,10 +101,10 @@ class Pool {
   const std::map<SlabId, std::unique_ptr<Slab>>& slabs() const { return slabs_; }
 
   // A block of exactly `bytes` (a multiple of kBlockBytes) for the lease; nullptr: none is free.
-  Extent* Allocate(GroupId group, uint64_t bytes, uint64_t alignment, const SlabSet& mapped,
-                   Lease* lease);
-  bool HasFit(GroupId group, uint64_t bytes, uint64_t alignment) {
-    return FindFit(groups_[group], bytes, alignment, {}) != nullptr;
+  Extent* Allocate(GroupId group, uint64_t bytes, uint64_t alignment, Fit fit,
+                   const SlabSet& mapped, Lease* lease);
+  bool HasFit(GroupId group, uint64_t bytes, uint64_t alignment, Fit fit) {
+    return FindFit(groups_[group], bytes, alignment, fit, {}) != nullptr;
   }
   // Returns the free extent that the block has become part of.
   Extent* Free(Extent* block, TimePoint now);
@@ -115,6 +121,11 @@ class Pool {
   using EmptySlabs = absl::btree_set<std::pair<TimePoint, SlabId>>;
   const EmptySlabs& empty_slabs() const { return empty_slabs_; }
   uint64_t InFlightBytes(GroupId group) const { return groups_[group].in_flight_bytes; }
+  // More than an eighth of the group's slabs is free and still does not fit: it lies in pieces.
+  bool Fragmented(GroupId group) const {
+    const Group& g = groups_[group];
+    return (g.held_bytes - g.used_bytes) > g.held_bytes / 8;
+  }
 
   void CheckInvariants() const;
 
@@ -134,7 +145,8 @@ class Pool {
     Domain domain;
     SizeClass size_class;
     absl::btree_set<FreeKey> free;
-    uint64_t in_flight_bytes = 0;  // allocating
+    uint64_t in_flight_bytes = 0;             // allocating
+    uint64_t held_bytes = 0, used_bytes = 0;  // of serving slabs
   };
 
   void SetState(Slab& slab, SlabState state) {
@@ -145,7 +157,7 @@ class Pool {
   static FreeKey KeyOf(Extent* extent) {
     return {extent->size, extent->slab->id, extent->offset, extent};
   }
-  Extent* FindFit(Group& group, uint64_t bytes, uint64_t alignment, const SlabSet& mapped);
+  Extent* FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit, const SlabSet& mapped);
   Extent* NewExtent(Slab* slab, uint64_t offset, uint64_t size);
   void DropExtent(Extent* extent);
   Extent* SplitAt(Extent* extent, uint64_t offset);  // returns the second half; neither is indexed

@@ -51,7 +51,7 @@ bool Reclaim::TakeOldest(const Wanted& wanted, Kind kind, const SessionBooks* ex
       continue;
     }
     if (sight == Sight::kGone) {
-      found = ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment);
+      found = HasFit(wanted);
       continue;
     }
     if (lease->key != before || lease->reused != (kind == Kind::kReused)) continue;
@@ -61,7 +61,7 @@ bool Reclaim::TakeOldest(const Wanted& wanted, Kind kind, const SessionBooks* ex
     }
     if (std::vector<Lease*> run = RunAround(*lease, wanted, may); !run.empty()) {
       TakeRun(run);
-      found = ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment);
+      found = HasFit(wanted);
       continue;
     }
     ledger_.index.Remove(lease);
@@ -155,7 +155,7 @@ std::vector<Lease*> Reclaim::CheapestRun(const Wanted& wanted, bool undone_too) 
 
 bool Reclaim::AnyIdle(const Wanted& wanted) {
   TakeRun(CheapestRun(wanted, false));
-  return ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment);
+  return HasFit(wanted);
 }
 
 void Reclaim::DrainAny(const Wanted& wanted) { TakeRun(CheapestRun(wanted, true)); }

@@ -23,6 +23,7 @@ struct Wanted {
   GroupId group = 0;
   uint64_t bytes = 0;  // of the block
   uint64_t alignment = kBlockBytes;
+  Fit fit = Fit::kClose;
 };
 
 class Reclaim {
@@ -37,6 +38,10 @@ class Reclaim {
   bool AnyIdle(const Wanted& wanted);
   // The same with leases whose fence is not done: they drain, and the run is free once they have.
   void DrainAny(const Wanted& wanted);
+
+  bool HasFit(const Wanted& wanted) {
+    return ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment, wanted.fit);
+  }
 
  private:
   // Which leases may go: those that stand in the way of nothing else.

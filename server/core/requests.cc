@@ -97,14 +97,17 @@ bool Requests::FindSlot(SessionBooks& session) {
   return true;
 }
 
-bool Requests::FindBlock(SessionBooks& session, Waiting& waiting, const Wanted& wanted) {
-  if (ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment)) return true;
+bool Requests::FindBlock(SessionBooks& session, Waiting& waiting, Wanted& wanted) {
+  wanted.fit = Fit::kClose;
+  if (reclaim_.HasFit(wanted)) return true;
+  wanted.fit = Fit::kAny;  // what is taken back serves, whatever slab it lies in
   if (reclaim_.BeforeGrowth(session, wanted)) return waiting.reclaimed = true;
   if (slabs_.Growing(wanted)) return false;
   if (slabs_.Grow(wanted)) {
     waiting.grew = true;
     return false;
   }
+  if (reclaim_.HasFit(wanted)) return true;
   if (reclaim_.AnyIdle(wanted)) return waiting.reclaimed = true;
   if (!slabs_.MakeCapacity(wanted)) reclaim_.DrainAny(wanted);
   return false;
@@ -129,9 +132,8 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
   }
   if (!FindSlot(*session)) return Refuse(*session, request, TableFull(*session, request));
   const uint64_t bytes = ledger_.BlockBytes(request.size_bytes);
-  const Wanted wanted{
-      session->group(bytes <= kSmallBlockBytes ? SizeClass::kSmall : SizeClass::kLarge), bytes,
-      std::max(request.alignment, kBlockBytes)};
+  Wanted wanted{session->group(bytes <= kSmallBlockBytes ? SizeClass::kSmall : SizeClass::kLarge),
+                bytes, std::max(request.alignment, kBlockBytes), Fit::kClose};
   const bool cached = request.size_bytes <= ledger_.LimitOf(*session);
   if (cached) {
     Evicted evicted;
@@ -148,8 +150,8 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
                   OutOfMemory(ledger_, *session, request, slabs_.device_error()));
   }
   SendGrant grant{session->id, request.id, {}, {}};
-  if (ledger_.Grant(*session, request, cached ? GrantAs::kHeld : GrantAs::kUncached, grant) !=
-      Ledger::GrantResult::kGranted) {
+  if (ledger_.Grant(*session, request, cached ? GrantAs::kHeld : GrantAs::kUncached, wanted.fit,
+                    grant) != Ledger::GrantResult::kGranted) {
     return Outcome::kAnswered;  // the session is poisoned: nobody waits for an answer
   }
   Misses& of_tag = MissesOf(*session, request.thread_tag);
@@ -181,7 +183,8 @@ void Requests::GrantAhead(SessionBooks& session, const AcquireRequest& request, 
     if (!fits(ledger_.cache_bytes, ledger_.settings.limit_bytes) ||
         !fits(session.cache_bytes, ledger_.LimitOf(session)) ||
         (quota && !fits(session.leased_bytes, *quota)) ||
-        ledger_.Grant(session, request, GrantAs::kAhead, grant) != Ledger::GrantResult::kGranted) {
+        ledger_.Grant(session, request, GrantAs::kAhead, Fit::kClose, grant) !=
+            Ledger::GrantResult::kGranted) {
       return;
     }
     ++ledger_.totals.granted_ahead;

@@ -48,7 +48,7 @@ class Requests {
   Outcome Try(Waiting& waiting);
   bool FitQuota(SessionBooks& session, const AcquireRequest& request);
   bool FindSlot(SessionBooks& session);
-  bool FindBlock(SessionBooks& session, Waiting& waiting, const Wanted& wanted);
+  bool FindBlock(SessionBooks& session, Waiting& waiting, Wanted& wanted);
   bool WorthWaiting(const Waiting& waiting, const Wanted& wanted) const;
   void GrantAhead(SessionBooks& session, const AcquireRequest& request, SendGrant& grant);
   Outcome Refuse(SessionBooks& session, const AcquireRequest& request, SendRefusal refusal);

@@ -20,10 +20,24 @@ bool SlabLife::Grow(const Wanted& wanted) {
   const uint64_t least = LeastBytes(wanted);
   if (held > capacity || capacity - held < least) return false;
   const bool small = ledger_.pool.size_class(wanted.group) == SizeClass::kSmall;
-  uint64_t bytes = small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes;
-  bytes = std::max(
-      least, std::min(RoundUp(bytes, kPageBytes), (capacity - held) / kPageBytes * kPageBytes));
-  ledger_.effects.emplace_back(AllocateSlab{ledger_.pool.Add(wanted.group, bytes).id, bytes});
+  // Large blocks have slabs of their own, and so has what does not fit into a pool that lies in
+  // pieces.
+  const bool own = !small && (wanted.bytes > ledger_.settings.slab_bytes / 8 ||
+                              ledger_.pool.Fragmented(wanted.group));
+  uint64_t bytes = least;
+  if (!own) {
+    const uint64_t usual = RoundUp(
+        small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes, kPageBytes);
+    bytes = std::max(least, std::min(usual, (capacity - held) / kPageBytes * kPageBytes));
+  }
+  // What stands empty and did not suit goes back, as much as comes.
+  uint64_t back = 0;
+  for (Slab* slab : EmptySlabs()) {
+    if (back >= bytes || slab->group != wanted.group) continue;
+    back += slab->size_bytes;
+    Retire(*slab);
+  }
+  ledger_.effects.emplace_back(AllocateSlab{ledger_.pool.Add(wanted.group, bytes, own).id, bytes});
   return true;
 }
 
