@@ -127,10 +127,9 @@ absl::StatusOr<std::unique_ptr<Link>> Link::Open(const Introduction& introductio
                    .epoch = link->welcome_.epoch(),
                    .resume_token = link->welcome_.resume_token(),
                    .table_age_ms = link->welcome_.table_age_ms()};
-  absl::StatusOr<std::unique_ptr<Session>> session =
-      Session::Open(info, *std::move(descriptors), deadline);
+  absl::StatusOr<Session*> session = Session::Open(info, *std::move(descriptors), deadline);
   if (!session.ok()) return session.status();
-  link->session_ = session->release();
+  link->session_ = *session;
 
   std::lock_guard sending(link->sending_);
   std::lock_guard lock(link->mutex_);
@@ -255,7 +254,7 @@ absl::StatusOr<Link::Answer> Link::Call(v1::ClientMessage& message, uint64_t req
       break;
     }
   }
-  return absl::DeadlineExceededError("");
+  return waited;
 }
 
 void Link::FlushReturned() {

@@ -42,9 +42,8 @@ absl::Status CheckHeader(const lease_table::Header& header, const SessionInfo& i
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Session>> Session::Open(
-    const SessionInfo& info, UniqueFd descriptor_socket,
-    std::chrono::steady_clock::time_point deadline) {
+absl::StatusOr<Session*> Session::Open(const SessionInfo& info, UniqueFd descriptor_socket,
+                                       std::chrono::steady_clock::time_point deadline) {
   absl::StatusOr<ReceivedFrame> received = ReceiveFrame(descriptor_socket.get(), deadline);
   if (!received.ok()) return received.status();
   if (received->frame.kind != FrameKind::kLeaseTable ||
@@ -66,18 +65,19 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Open(
     ::munmap(memory, lease_table::kTableBytes);
     return status;
   }
-  return std::unique_ptr<Session>(new Session(info, std::move(descriptor_socket), table));
+  return new Session(info, std::move(descriptor_socket), table);
 }
+
+std::atomic<Session*> Session::newest_{nullptr};
 
 Session::Session(SessionInfo info, UniqueFd descriptor_socket, Table* table)
     : info_(std::move(info)),
+      opened_before_(newest_.exchange(this)),
       table_(table),
       clock_zero_ms_(CoarseNowMs() - info_.table_age_ms),
       returned_(new std::atomic<uint64_t>[kReturnedWords]()),
       descriptor_socket_(std::move(descriptor_socket)),
       slab_of_slot_(lease_table::kSlots, kNoSlab) {}
-
-Session::~Session() { ::munmap(table_, lease_table::kTableBytes); }
 
 absl::Status Session::MapSlab(const GrantedSlab& slab) {
   if (mappings_.Find(slab.slab) != nullptr) return absl::OkStatus();

@@ -42,13 +42,11 @@ class Session {
  public:
   // Takes the lease table that `descriptor_socket` delivers before `deadline`, and keeps the socket
   // open.
-  static absl::StatusOr<std::unique_ptr<Session>> Open(
-      const SessionInfo& info, UniqueFd descriptor_socket,
-      std::chrono::steady_clock::time_point deadline);
+  static absl::StatusOr<Session*> Open(const SessionInfo& info, UniqueFd descriptor_socket,
+                                       std::chrono::steady_clock::time_point deadline);
 
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
-  ~Session();
 
   uint64_t id() const { return info_.id; }
   uint64_t epoch() const { return info_.epoch; }
@@ -108,6 +106,8 @@ class Session {
   Hits SumTable() const;
 
   const SessionInfo info_;
+  Session* const opened_before_;  // the sessions of this process, newest first: none is deleted
+  static std::atomic<Session*> newest_;
   lease_table::Table* const table_;
   const uint64_t clock_zero_ms_;
   std::atomic<bool> closed_{false};
