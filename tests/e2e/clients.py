@@ -26,7 +26,7 @@ class LineProcess:
 
     def __init__(self, program, log, env=None, **popen):
         self.log = log
-        self._stderr = open(log, "ab")  # noqa: SIM115 - lives as long as the process
+        self._stderr = open(log, "ab")
         self.process = subprocess.Popen(
             [str(program)],
             stdin=subprocess.PIPE,
@@ -150,9 +150,7 @@ class Probe(LineProcess):
     def mapped(self):
         """Bytes of shared memory that this process maps, its lease tables apart."""
         return sum(
-            end - begin
-            for begin, end, what in maps(self.pid)
-            if "memfd:" in what and end - begin != table_bytes()
+            end - begin for begin, end, what in maps(self.pid) if "memfd:" in what and end - begin != table_bytes()
         )
 
     def fork(self, mode, *args):

@@ -75,7 +75,7 @@ def maps(pid):
 
 
 def table_bytes():
-    return 64 + 64 * (1024 + 4096 + 32768)
+    return -(-(64 + 64 * (1024 + 4096 + 32768)) // 4096) * 4096
 
 
 def kill_child(pid):

@@ -27,13 +27,11 @@ class Daemon:
 
     def command(self, **flags):
         merged = {"device": "host", "socket": self.socket, **self.flags, **flags}
-        arguments = [
-            f"--{key.replace('_', '-')}={value}" for key, value in merged.items() if value is not None
-        ]
+        arguments = [f"--{key.replace('_', '-')}={value}" for key, value in merged.items() if value is not None]
         return [str(BIN / "nvcv-cached"), *arguments]
 
     def start(self, wait=True):
-        self._stderr = open(self.log, "ab")  # noqa: SIM115 - lives as long as the process
+        self._stderr = open(self.log, "ab")
         self.process = subprocess.Popen(
             self.command(),
             stdin=subprocess.DEVNULL,

@@ -57,7 +57,7 @@ int ConnectTo(const std::string& path) {
   throw error;
 }
 
-// One Attach stream. Thread-safety: one writer; the reader is inside.
+// One Attach stream; the only honesty of it is that a Retire is answered. Thread-safe.
 class Stream {
  public:
   Stream(const std::string& address, bool mute) {
@@ -74,7 +74,10 @@ class Stream {
     if (reader_.joinable()) reader_.join();
   }
 
-  bool Write(const v1::ClientMessage& message) { return stream_->Write(message); }
+  bool Write(const v1::ClientMessage& message) {
+    std::lock_guard lock(write_mutex_);
+    return stream_->Write(message);
+  }
   void Goodbye() { stream_->WritesDone(); }
   void Cancel() { context_.TryCancel(); }
 
@@ -100,6 +103,12 @@ class Stream {
   void Read() {
     v1::ServerMessage message;
     while (stream_->Read(&message)) {
+      if (message.has_retire()) {
+        v1::ClientMessage unmapped;
+        unmapped.mutable_unmapped()->set_slab(message.retire().slab());
+        Write(unmapped);
+        continue;
+      }
       std::lock_guard lock(mutex_);
       messages_.push_back(message);
       more_.notify_all();
@@ -115,6 +124,7 @@ class Stream {
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::ClientMessage, v1::ServerMessage>> stream_;
   std::thread reader_;
+  std::mutex write_mutex_;
   std::mutex mutex_;
   std::condition_variable more_;
   std::deque<v1::ServerMessage> messages_;

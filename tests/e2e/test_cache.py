@@ -239,7 +239,7 @@ def test_C8_WaitsInOrderForDrainingMemory(workshop):
 def test_C8_RefusalNamesTheHolders(workshop):
     daemon = workshop.daemon(capacity=16 * MIB)
     hog, small, late = daemon.probe("hog"), daemon.probe("small"), daemon.probe("late")
-    hog.buffer(3 * MIB, 4)
+    hog.buffer(4 * MIB, 3)
     small.buffer(4 * MIB)
     late.call("connect", "-", 500)
     with fails("OutOfMemory") as caught:
@@ -300,11 +300,11 @@ def test_C8_FullSlotTable(workshop):
 def test_C9_ProcessSpeaksForItself(workshop):
     daemon = workshop.daemon(limit=8 * MIB)
     a, b = daemon.probe("a"), daemon.probe("b")
-    a.buffer(MIB, 3)
-    a.drop()
-    b.buffer(MIB, 3)
-    b.drop()
-    daemon.quiet(cache_bytes=6 * MIB)
+    for probe in (a, b):
+        probe.buffer(MIB, 3)
+    for probe in (a, b):
+        probe.drop()
+    daemon.quiet(cache_bytes=6 * MIB, idle=6 * MIB)
     assert a.call("limit")["bytes"] == 8 * MIB
     assert a.call("limit", MIB)["bytes"] == MIB
     assert a.call("bytes")["bytes"] == MIB

@@ -85,9 +85,7 @@ def test_M5_ConnectionStorm(daemon, bystander):
     liars = [daemon.liar(f"storm{i}") for i in range(3)]
     running = [
         liar.start("storm", 2000 if LONG else 300, path)
-        for liar, path in zip(
-            liars, [liars[0].address, liars[0].address + ".fd", liars[0].address], strict=True
-        )
+        for liar, path in zip(liars, [liars[0].address, liars[0].address + ".fd", liars[0].address], strict=True)
     ]
     daemon.probe("newcomer").buffer(MIB)
     for future in running:
@@ -160,9 +158,7 @@ def test_M5_WishForAheadIsBounded(daemon, bystander):
     assert len(liar.expect("grant")["leases"]) <= 33
 
 
-@pytest.mark.parametrize(
-    "slots", [[0], [5], [40000], [2**32 - 1], list(range(200))], ids=lambda s: str(s)[:12]
-)
+@pytest.mark.parametrize("slots", [[0], [5], [40000], [2**32 - 1], list(range(200))], ids=lambda s: str(s)[:12])
 def test_M5_ReturnOfWhatIsNotReturned(daemon, bystander, slots):
     """Messages are hints, checked against the word: a held lease is not freed by naming it."""
     liar = daemon.liar()
@@ -207,7 +203,7 @@ def test_M5_FloodOfAcquires(daemon, bystander):
     """One client asks without end; the others are served all the while."""
     liar = daemon.liar()
     liar.attach()
-    message = {"request_id": 1, "size_bytes": 4096, "alignment": 1, "timeout_ms": 1000, "spec": "x" * 200}
+    message = {"request_id": 1, "size_bytes": 512, "alignment": 1, "timeout_ms": 1000, "spec": "x" * 200}
     flood = liar.spam(100_000 if LONG else 20_000, acquire=message)
     other = daemon.probe("other")
     for _ in range(20):
@@ -277,19 +273,14 @@ def test_M5_NonsenseInTheTable(daemon, bystander, part):
         daemon.ctl("leases")
         daemon.ctl("sessions")
     for request in range(30, 60):  # it asks on, until it is found out or for as long as nothing is wrong
-        if (
-            liar.call("send", f'{{"acquire":{{"request_id":{request},"size_bytes":65536,"alignment":1}}}}')[
-                "sent"
-            ]
-            == 0
-        ):
+        if liar.call("send", f'{{"acquire":{{"request_id":{request},"size_bytes":65536,"alignment":1}}}}')["sent"] == 0:
             break
         answer = liar.receive()
         if "status" in answer:
             assert answer["status"] in (INVALID_ARGUMENT, RESOURCE_EXHAUSTED), answer
             break
     daemon.ctl("clear", "--session", "999999", check=False)
-    daemon.ctl("trim", "1MiB")
+    daemon.ctl("trim")
     daemon.check()
     liar.kill()
     daemon.quiet(sessions=1, quarantined=0)
@@ -376,7 +367,7 @@ def test_M5_WrongDescriptorToken(daemon, bystander, token):
     liar = daemon.liar()
     liar.open()
     liar.expect("welcome")
-    with fails("UNAVAILABLE", "DEADLINE"):
+    with fails("frame"):
         liar.call("fetch", liar.address + ".fd", token)
 
 
@@ -385,7 +376,7 @@ def test_M5_DescriptorTokenIsGoodForOneConnection(daemon, bystander):
     liar.open()
     welcome = liar.expect("welcome")
     liar.fetch(welcome)
-    with fails("UNAVAILABLE", "DEADLINE"):
+    with fails("frame"):
         thief.fetch(welcome)
     liar.grant(MIB)
 
@@ -394,7 +385,7 @@ def test_M5_DescriptorTokenOfAnotherProcess(daemon, bystander):
     liar, thief = daemon.liar(), daemon.liar("thief")
     liar.open()
     welcome = liar.expect("welcome")
-    with fails("UNAVAILABLE", "DEADLINE"):
+    with fails("frame"):
         thief.fetch(welcome)
 
 

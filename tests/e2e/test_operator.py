@@ -13,9 +13,7 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="another uid needs root
 
 
 def run(command):
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=30, env=clean_environment()
-    )
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30, env=clean_environment())
 
 
 def test_second_DaemonExitsAndNamesTheFirst(daemon):

@@ -22,9 +22,7 @@ def test_stress_Kills(workshop):
         victim = daemon.probe(f"victim{number % 8}")
         victim.start("churn", rng.randrange(1 << 30), 6, MIB)
         eventually(
-            lambda pid=victim.pid: any(
-                r["pid"] == pid and r["misses"] > rng.randrange(30) for r in daemon.sessions()
-            ),
+            lambda pid=victim.pid: any(r["pid"] == pid and r["misses"] > rng.randrange(30) for r in daemon.sessions()),
             "it works",
         )
         victim.kill()
@@ -47,10 +45,7 @@ def test_stress_Everything(workshop):
 
     def worker():
         probe = daemon.probe(f"w{rng.randrange(1000)}")
-        futures = [
-            probe.start("churn", rng.randrange(1 << 30), 4, MIB, thread=probe.thread(f"t{i}"))
-            for i in range(2)
-        ]
+        futures = [probe.start("churn", rng.randrange(1 << 30), 4, MIB, thread=probe.thread(f"t{i}")) for i in range(2)]
         workers.append((probe, futures))
 
     for _ in range(3):

@@ -6,9 +6,9 @@ Each *.patch here breaks one rule in one small way. Its first lines say which, h
     Breaks: the death of the process alone is taken as proof
     Test: tests/e2e/test_memory.py::test_M2_DeadProcessWithLivingForkKeepsItsMemory
 
-The tree is copied to a scratch folder and built there once; every patch then costs one incremental build. A
-mutant is caught when its test passes on the unchanged tree and fails on the changed one. A patch that does not
-apply or does not build is an error: it has to follow the code.
+The tree is copied to a scratch folder and built there once; every patch then costs one incremental build.
+A mutant is caught when its test passes on the unchanged tree and fails on the changed one. A patch that does
+not apply or does not build is an error: it has to follow the code.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Workbench:
     def __init__(self, scratch):
         scratch.mkdir(parents=True, exist_ok=True)
         self.tree, self.build = scratch / "tree", scratch / "build"
-        self.log = open(scratch / "build.log", "ab")  # noqa: SIM115 - as long as the run
+        self.log = open(scratch / "build.log", "ab")
 
     def prepare(self):
         copy_tree(ROOT, self.tree)
