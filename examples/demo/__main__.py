@@ -9,12 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 import acts
 import crew
 import photos
-import report
+import results
 from daemon import BIN, Daemon
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -84,14 +84,14 @@ def main():
         checksums = acts.expected(plan, bars)
     wrong = acts.differences(everyone, checksums)
 
-    report.contact_sheet(out / "contact-sheet.png", saved)
-    report.chart(
+    results.contact_sheet(out / "contact-sheet.png", saved)
+    results.chart(
         out / "memory.png",
         [(private.name, private.memory), (shared.name, shared.memory), ("stop and kill", watched)],
     )
-    verdict = "DIFFERENT" if wrong else f"identical (sha256 {report.fingerprint(checksums)[:4]}..)"
+    verdict = "DIFFERENT" if wrong else f"identical (sha256 {results.fingerprint(checksums)[:4]}..)"
     console.print()
-    print(report.table(private, shared, verdict))
+    print(results.table(private, shared, verdict))
     for line in told:
         print(line)
     print(f"look: {out}/memory.png  {out}/contact-sheet.png")
