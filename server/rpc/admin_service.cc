@@ -7,6 +7,8 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -44,12 +46,12 @@ class Watcher final : public grpc::ServerWriteReactor<v1::Stats> {
   }
 
   void OnWriteDone(bool ok) override {
-    std::unique_lock lock(mutex_);
-    writing_ = false;
-    if (!ok) cancelled_ = true;
-    const bool over = cancelled_;
-    lock.unlock();
-    Next(over ? AdminWorker::Time::min() : std::chrono::steady_clock::now() + interval_);
+    {
+      std::lock_guard lock(mutex_);
+      writing_ = false;
+      if (!ok) cancelled_ = true;
+    }
+    Next(std::chrono::steady_clock::now() + interval_);
   }
   void OnCancel() override {
     {
@@ -76,8 +78,13 @@ class Watcher final : public grpc::ServerWriteReactor<v1::Stats> {
 
   // The job keeps the watcher; self_ keeps it until gRPC is done with it.
   void Next(AdminWorker::Time when) {
-    std::shared_ptr<Watcher> self = self_;
-    if (!self || worker_.Post([self] { self->Step(); }, when)) return;
+    const std::shared_ptr<Watcher> self = self_;
+    {
+      std::lock_guard lock(mutex_);
+      if (next_) worker_.Remove(*next_);
+      next_ = worker_.Post([self] { self->Step(); }, cancelled_ ? AdminWorker::Time::min() : when);
+      if (next_) return;
+    }
     End(TooMany());
   }
 
@@ -108,6 +115,7 @@ class Watcher final : public grpc::ServerWriteReactor<v1::Stats> {
   v1::Stats stats_;
   std::mutex mutex_;
   bool writing_ = false;  // changed under mutex_; set by the worker alone
+  std::optional<AdminWorker::Ticket> next_ ABSL_GUARDED_BY(mutex_);
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<Watcher> self_;

@@ -15,14 +15,20 @@ AdminWorker::~AdminWorker() {
   thread_.join();
 }
 
-bool AdminWorker::Post(Job job, Time when) {
-  {
-    std::lock_guard lock(mutex_);
-    if (stopping_ || jobs_.size() >= kMaxJobs) return false;
-    jobs_.emplace(when, std::move(job));
-  }
+std::optional<AdminWorker::Ticket> AdminWorker::Post(Job job, Time when) {
+  std::unique_lock lock(mutex_);
+  if (stopping_ || jobs_.size() >= kMaxJobs) return std::nullopt;
+  const Ticket ticket(when, ++last_number_);
+  jobs_.emplace(ticket, std::move(job));
+  lock.unlock();
   wakeup_.notify_one();
-  return true;
+  return ticket;
+}
+
+void AdminWorker::Remove(const Ticket& ticket) {
+  std::unique_lock lock(mutex_);
+  auto removed = jobs_.extract(ticket);
+  lock.unlock();  // what the job holds is let go without the lock
 }
 
 void AdminWorker::Run() {
@@ -33,7 +39,7 @@ void AdminWorker::Run() {
       wakeup_.wait(lock);
       continue;
     }
-    const Time due = jobs_.begin()->first;
+    const Time due = jobs_.begin()->first.first;
     if (!stopping_ && due > std::chrono::steady_clock::now()) {
       wakeup_.wait_until(lock, due);
       continue;

@@ -4,17 +4,20 @@
 // does not answer, must not hold them up. Jobs run at or after their time, in its order. The queue
 // is bounded, so that nobody can bloat the daemon with questions.
 //
-// Invariant: a job that was accepted runs exactly once, also when the worker stops. Thread-safety:
-// thread-safe.
+// Invariant: a job that was accepted runs exactly once, also when the worker stops, or is removed
+// before it begins. Thread-safety: thread-safe.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 
@@ -31,15 +34,19 @@ class AdminWorker {
   AdminWorker(const AdminWorker&) = delete;
   AdminWorker& operator=(const AdminWorker&) = delete;
 
-  // False: too many wait already, or the worker stops; the job will not run.
-  bool Post(Job job, Time when = Time::min());
+  using Ticket = std::pair<Time, uint64_t>;
+
+  // nullopt: too many wait already, or the worker stops; the job will not run.
+  std::optional<Ticket> Post(Job job, Time when = Time::min());
+  void Remove(const Ticket& ticket);
 
  private:
   void Run();
 
   std::mutex mutex_;
   std::condition_variable wakeup_;
-  std::multimap<Time, Job> jobs_ ABSL_GUARDED_BY(mutex_);
+  std::map<Ticket, Job> jobs_ ABSL_GUARDED_BY(mutex_);
+  uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -12,7 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "spdlog/spdlog.h"
+#include "server/log/log_sink.h"
+#include "server/log/logfmt.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -81,8 +82,10 @@ void Connections::Accept(int listener, void (Connections::*take)(UniqueFd, std::
 
 void Connections::RefuseForLack() {
   broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
-  spdlog::warn(
-      "connection-refused reason=limit found=\"no descriptor left\" do=\"raise RLIMIT_NOFILE\"");
+  LogWarning(Event("connection-refused")
+                 .With("reason", "limit")
+                 .With("found", "no descriptor left")
+                 .With("do", "raise RLIMIT_NOFILE"));
 }
 
 // The connection at the head of the line would keep the loop busy for ever: it is taken and closed.
@@ -106,8 +109,11 @@ void Connections::TakeSession(UniqueFd socket, std::shared_ptr<Peer> peer) {
   UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy || Full(peer->uid)) {
     broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
-    spdlog::warn("connection-refused reason=limit pid={} uid={} open={}", peer->pid, peer->uid,
-                 open_.size());
+    LogWarning(Event("connection-refused")
+                   .With("reason", "limit")
+                   .With("pid", peer->pid)
+                   .With("uid", peer->uid)
+                   .With("open", open_.size()));
     return;
   }
   const uint64_t number = ++last_number_;
@@ -173,8 +179,10 @@ void Connections::OnToken(uint64_t number) {
                                            *entry.peer, std::move(entry.socket));
   if (!status.ok()) {
     broker_.CountRefusedConnection(ConnectionRefusal::kPermission);
-    spdlog::warn("descriptor-refused pid={} uid={} found=\"{}\"", entry.peer->pid, entry.peer->uid,
-                 std::string(status.message()));
+    LogWarning(Event("descriptor-refused")
+                   .With("pid", entry.peer->pid)
+                   .With("uid", entry.peer->uid)
+                   .With("found", std::string(status.message())));
   }
   Drop(number);
 }

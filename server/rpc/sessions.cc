@@ -12,9 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "proto/descriptor_socket.h"
 #include "proto/version.h"
+#include "server/log/log_sink.h"
+#include "server/log/logfmt.h"
 #include "server/rpc/domain.h"
 #include "server/rpc/messages.h"
-#include "spdlog/spdlog.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -174,8 +175,12 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(const std::shared_ptr<co
     sessions_[session->id()] = Entry{.session = session, .token = *token};
     tokens_[*token] = session->id();
   }
-  spdlog::info("session-open id={} pid={} uid={} domain=\"{}\" name=\"{}\"", session->id(),
-               peer->pid, peer->uid, options.domain, options.name);
+  LogInfo(Event("session-open")
+              .With("id", session->id())
+              .With("pid", peer->pid)
+              .With("uid", peer->uid)
+              .With("domain", options.domain)
+              .With("name", options.name));
   if (absl::Status status = Watch(session); !status.ok()) {
     LetGoIfUnconnected(session);
     return status;
@@ -214,7 +219,7 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Resume(const Peer& peer,
   if (resume.has_received()) received = resume.received();
   absl::Status status = session->Attach(stream, MakeWelcome(broker_, *session, limit), received);
   if (!status.ok()) return status;
-  spdlog::info("session-resume id={} pid={}", session->id(), peer.pid);
+  LogInfo(Event("session-resume").With("id", session->id()).With("pid", peer.pid));
   return session;
 }
 
@@ -362,7 +367,7 @@ void Sessions::Forget(SessionId id) {
   }
   for (EventLoop::Id watch : {gone.process, gone.socket, gone.deadline}) death_watch_.Remove(watch);
   Unreserve(gone.session->peer().uid);
-  spdlog::info("session-end id={} pid={}", id, gone.session->peer().pid);
+  LogInfo(Event("session-end").With("id", id).With("pid", gone.session->peer().pid));
 }
 
 void Sessions::EndStreams(const absl::Status& status) {
