@@ -85,6 +85,8 @@ class ConnectionTest : public ::testing::Test {
   std::unique_ptr<Connection> connection_ = std::make_unique<Connection>();
 };
 
+bool IsAcquire(const v1::ClientMessage& message) { return message.has_acquire(); }
+
 State StateOf(const Lease& lease) { return Word(lease.slot->word.load()).state(); }
 
 TEST_F(ConnectionTest, AGrantIsMappedMemory) {
@@ -219,8 +221,7 @@ TEST_F(ConnectionTest, L4_AnInterruptEndsAWait) {
   ASSERT_TRUE(Connect(milliseconds(30000)).ok());
   daemon.AnswerAcquires(false);
   auto waiting = std::async(std::launch::async, [&] { return Acquire().status(); });
-  ASSERT_TRUE(
-      daemon.WaitFor([](const v1::ClientMessage& message) { return message.has_acquire(); }));
+  ASSERT_TRUE(daemon.WaitFor(IsAcquire));
   interrupt = true;
   EXPECT_EQ(waiting.wait_for(milliseconds(5000)), std::future_status::ready);
   EXPECT_EQ(waiting.get().code(), absl::StatusCode::kCancelled);
@@ -357,6 +358,35 @@ TEST_F(ConnectionTest, L3_WithoutANextDaemonTheErrorComesAtTheDeadline) {
   EXPECT_LT(steady_clock::now() - start, milliseconds(2000));
   EXPECT_THROW(ThrowStatus(status), Unavailable);
   EXPECT_THAT(Text(status), HasSubstr("tensors you hold stay valid"));
+}
+
+TEST_F(ConnectionTest, L3_ACallUnderWhichTheDaemonDiesIsTriedOnTheNext) {
+  auto first = std::make_unique<FakeDaemon>(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  first->AnswerAcquires(false);
+  auto waiting = std::async(std::launch::async, [&] { return Acquire(); });
+  ASSERT_TRUE(first->WaitFor(IsAcquire));
+  first.reset();
+  FakeDaemon second(path_, 2);
+  absl::StatusOr<Lease> lease = waiting.get();
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  EXPECT_EQ(lease->session->epoch(), 2u);
+}
+
+TEST_F(ConnectionTest, L3_ACallIsTriedOnceMoreAndNotForEver) {
+  auto daemon = std::make_unique<FakeDaemon>(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  daemon->AnswerAcquires(false);
+  auto waiting = std::async(std::launch::async, [&] { return Acquire(); });
+  for (uint64_t epoch = 2; epoch <= 3; ++epoch) {
+    ASSERT_TRUE(daemon->WaitFor(IsAcquire));
+    daemon.reset();
+    daemon = std::make_unique<FakeDaemon>(path_, epoch);
+    daemon->AnswerAcquires(false);
+  }
+  absl::Status status = waiting.get().status();
+  EXPECT_THROW(ThrowStatus(status), Unavailable);
+  EXPECT_EQ(daemon->Count(IsAcquire), 0);
 }
 
 TEST_F(ConnectionTest, L3_ANewDaemonIsFoundInTheBackground) {
