@@ -1,0 +1,71 @@
+#include "server/config/settings_reader.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace nvcv_cached::server {
+
+SettingsReader::SettingsReader(CommandLine command_line, char** variables)
+    : command_line_(std::move(command_line)),
+      environment_(ReadEnvironment(variables)),
+      scope_(ScopeOf(command_line_.system)) {}
+
+Sourced SettingsReader::ConfigPath() const {
+  const Source merged = Merge({&environment_.keys, &command_line_.flags});
+  if (auto found = merged.find("config"); found != merged.end()) return found->second;
+  return {.text = DefaultConfigPath(scope_), .origin = Origin::kDefault, .where = ""};
+}
+
+absl::StatusOr<ConfigFile> SettingsReader::File() const {
+  const Sourced path = ConfigPath();
+  if (path.text.empty()) return ConfigFile();
+  absl::StatusOr<ConfigFile> file = ReadConfigFile(path.text);
+  if (file.ok() || path.origin == Origin::kDefault) {
+    if (absl::IsNotFound(file.status())) return ConfigFile();
+    return file;
+  }
+  if (absl::IsNotFound(file.status())) {
+    return absl::InvalidArgumentError(absl::StrCat(path.where, ": ", file.status().message()));
+  }
+  return file;
+}
+
+absl::StatusOr<std::string> SettingsReader::Device() const {
+  absl::StatusOr<ConfigFile> file = File();
+  if (!file.ok()) return file.status();
+  return ChooseDevice(Merge({&file->top, &environment_.keys, &command_line_.flags}));
+}
+
+absl::StatusOr<DaemonSettings> SettingsReader::Read(const DeviceInfo& device) const {
+  absl::StatusOr<ConfigFile> file = File();
+  if (!file.ok()) return file.status();
+  const Source none;
+  const auto section = file->devices.find(device.id);
+  const Source* of_device = section == file->devices.end() ? &none : &section->second;
+  absl::StatusOr<DaemonSettings> settings = ParseSettings(
+      Merge({&file->top, of_device, &environment_.keys, &command_line_.flags}), device, scope_);
+  if (!settings.ok()) return settings;
+  const Sourced path = ConfigPath();
+  settings->texts.push_back({.key = "config",
+                             .value = path.text,
+                             .shown = path.text,
+                             .origin = path.origin,
+                             .where = path.where});
+  return settings;
+}
+
+std::string Describe(const DaemonSettings& settings) {
+  std::string text;
+  for (const SettingText& setting : settings.texts) {
+    absl::StrAppendFormat(&text, "%-14s %-24s %-8s %s\n", setting.key, setting.shown,
+                          OriginName(setting.origin), setting.where);
+  }
+  for (const std::string& warning : settings.warnings) {
+    absl::StrAppend(&text, "warning: ", warning, "\n");
+  }
+  return text;
+}
+
+}  // namespace nvcv_cached::server
