@@ -1,0 +1,247 @@
+// nvcv-cached: the only place where concrete types meet.
+//
+// Exit: 0 asked to stop; 1 failure; 2 bad flag or setting; 3 another daemon on this device; 4 no
+// usable device; 5 no right to socket or lock.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "proto/socket_paths.h"
+#include "proto/units.h"
+#include "proto/version.h"
+#include "server/config/command_line.h"
+#include "server/config/live_settings.h"
+#include "server/config/settings_reader.h"
+#include "server/core/clock.h"
+#include "server/daemon.h"
+#include "server/device/host_device.h"
+#include "server/lock_file.h"
+#include "server/log/log_sink.h"
+#include "server/rpc/admin_service.h"
+#include "server/rpc/broker.h"
+#include "server/rpc/server.h"
+#include "server/service_manager.h"
+
+namespace nvcv_cached::server {
+namespace {
+
+enum ExitCode { kStopped = 0, kFailed = 1, kUsage = 2, kAnother = 3, kNoDevice = 4, kNoRight = 5 };
+
+constexpr std::chrono::milliseconds kShutdownGrace{500};
+constexpr uint64_t kSmallSlabBytes = uint64_t{4} << 20;
+
+int Usage(const absl::Status& status) {
+  std::fprintf(stderr, "nvcv-cached: %s\nsee nvcv-cached --help\n",
+               std::string(status.message()).c_str());
+  return kUsage;
+}
+
+int Fail(ExitCode code, const char* event, const absl::Status& status) {
+  LogError(Event(event)
+               .With("exit", static_cast<int>(code))
+               .With("error", std::string(status.message())));
+  return code;
+}
+
+// Sessions take three descriptors each, slabs one.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const std::string& name) {
+  if (name == "host") return std::make_unique<HostDevice>();
+  return absl::UnimplementedError(
+      absl::StrCat(name, ": cuda devices come with a later version; do: --device host"));
+}
+
+absl::Status PrepareDirectory(const std::string& directory, Scope scope) {
+  if (directory == UserSocketDirectory() && scope == Scope::kUser) {
+    return MakeUserSocketDirectory(directory);
+  }
+  if (directory != SystemSocketDirectory() || ::mkdir(directory.c_str(), 0755) == 0 ||
+      errno == EEXIST) {
+    return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(
+      absl::StrCat("cannot make ", directory, ": ", std::strerror(errno)));
+}
+
+struct Locks {
+  LockFile device;
+  std::optional<LockFile> socket;  // of a socket that is not named by the device
+};
+
+absl::StatusOr<Locks> TakeLocks(const DaemonSettings& settings, const std::string& device) {
+  const std::string directory = settings.socket.substr(0, settings.socket.rfind('/'));
+  const std::string suffix(kLockSuffix);
+  const std::string usual = SocketPath(directory, device);
+  absl::StatusOr<LockFile> of_device = LockFile::Take(absl::StrCat(usual, suffix), settings.socket);
+  if (!of_device.ok()) return of_device.status();
+  Locks locks{.device = *std::move(of_device), .socket = std::nullopt};
+  if (settings.socket == usual) return locks;
+  absl::StatusOr<LockFile> of_socket =
+      LockFile::Take(absl::StrCat(settings.socket, suffix), settings.socket);
+  if (!of_socket.ok()) return of_socket.status();
+  locks.socket = *std::move(of_socket);
+  return locks;
+}
+
+ExitCode CodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kAlreadyExists:
+      return kAnother;
+    case absl::StatusCode::kInvalidArgument:
+      return kUsage;
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kDataLoss:
+      return kNoRight;
+    default:
+      return kFailed;
+  }
+}
+
+void LogStart(const DeviceInfo& device, const DaemonSettings& settings) {
+  Event start("start");
+  start.With("version", kVersion).With("pid", ::getpid());
+  start.With("device", device.kind == "host" ? device.id : absl::StrCat("cuda:", device.index));
+  if (device.kind != "host") start.With("uuid", device.id);
+  LogInfo(start.With("name", device.name).With("memory", FormatSize(device.total_bytes)));
+  std::string config = "config";
+  for (const char* key : {"limit", "capacity", "policy", "quota"}) {
+    for (const SettingText& text : settings.texts) {
+      if (text.key != key) continue;
+      absl::StrAppend(&config, " ", key, "=", text.shown, "(", OriginName(text.origin), ")");
+    }
+  }
+  LogInfo(Event(config));
+  for (const std::string& warning : settings.warnings) {
+    LogWarning(Event("config").With("warning", warning));
+  }
+}
+
+Settings CoreSettings(const DaemonSettings& settings, const DeviceInfo& device) {
+  Settings core;
+  core.capacity_bytes = settings.capacity_bytes;
+  core.limit_bytes = settings.limit_bytes;
+  core.policy = settings.policy;
+  core.quota_bytes = settings.quota_bytes;
+  core.slab_bytes = settings.slab_bytes;
+  core.small_slab_bytes = std::min(kSmallSlabBytes, settings.slab_bytes);
+  core.trim_after = settings.trim_after;
+  core.keep_time = settings.keep_time;
+  core.device = device.kind == "host" ? device.id : absl::StrCat("cuda:", device.index);
+  core.block_alignment = device.base_alignment;
+  return core;
+}
+
+RpcOptions Rpc(const DaemonSettings& settings) {
+  return {.socket_path = settings.socket,
+          .mode = settings.mode,
+          .group = settings.group,
+          .domain = settings.domain == "shared"   ? DomainKind::kShared
+                    : settings.domain == "cgroup" ? DomainKind::kCgroup
+                                                  : DomainKind::kUid,
+          .max_sessions = settings.max_sessions};
+}
+
+int Serve(const SettingsReader& reader, Device& device, const DaemonSettings& settings,
+          LogSink& log, std::chrono::steady_clock::time_point begin) {
+  const std::string directory = settings.socket.substr(0, settings.socket.rfind('/'));
+  if (absl::Status made = PrepareDirectory(directory, reader.scope()); !made.ok()) {
+    return Fail(kNoRight, "no-directory", made);
+  }
+  absl::StatusOr<Locks> locks = TakeLocks(settings, device.info().id);
+  if (!locks.ok()) return Fail(CodeOf(locks.status()), "no-lock", locks.status());
+
+  const SystemClock clock;
+  LiveSettings live(settings);
+  Broker broker(CoreSettings(settings, device.info()), locks->device.epoch(), device, clock);
+  RpcServer rpc(broker, Rpc(settings));
+  broker.OnStateChange(
+      [&](ServingState state) { rpc.SetServing(state == ServingState::kServing); });
+  AdminService admin(broker, live, rpc.peers(), settings.socket);
+  if (absl::Status started = rpc.Start({admin.service()}); !started.ok()) {
+    return Fail(CodeOf(started), "no-socket", started);
+  }
+  ServiceManager manager;
+  Daemon daemon({.broker = broker,
+                 .rpc = rpc,
+                 .settings = live,
+                 .reader = reader,
+                 .log = log,
+                 .manager = manager});
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  LogInfo(Event("ready")
+              .With("socket", settings.socket)
+              .With("in", absl::StrFormat("%.2fs", took.count())));
+  manager.Ready();
+
+  if (!daemon.Run()) {
+    ::unlink(settings.socket.c_str());
+    ::unlink(absl::StrCat(settings.socket, std::string(kDescriptorSuffix)).c_str());
+    ::_exit(kStopped);
+  }
+  rpc.Shutdown(kShutdownGrace);
+  LogInfo(Event("stopped").With("pid", ::getpid()));
+  return kStopped;
+}
+
+int Main(int argc, char** argv, char** variables) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto parsed = ParseCommandLine(argc, argv);
+  if (!parsed.ok()) return Usage(parsed.status());
+  if (const auto* text = std::get_if<Information>(&*parsed)) {
+    std::fputs(text->c_str(), stdout);
+    return kStopped;
+  }
+  const CommandLine& command_line = std::get<CommandLine>(*parsed);
+  const SettingsReader reader(command_line, variables);
+  const absl::StatusOr<std::string> name = reader.Device();
+  if (!name.ok()) return Usage(name.status());
+
+  BlockSignals();
+  absl::StatusOr<std::unique_ptr<Device>> device = OpenDevice(*name);
+  if (!device.ok()) {
+    InstallLog({.journal = StderrIsJournal()}, "info");
+    return Fail(kNoDevice, "no-device", device.status());
+  }
+  const absl::StatusOr<DaemonSettings> settings = reader.Read((*device)->info());
+  if (!settings.ok()) return Usage(settings.status());
+  if (command_line.check_config) {
+    std::fputs(Describe(*settings).c_str(), stdout);
+    return kStopped;
+  }
+  const std::shared_ptr<LogSink> log =
+      InstallLog({.format = settings->log_format == "json" ? LogFormat::kJson : LogFormat::kText,
+                  .journal = StderrIsJournal()},
+                 settings->log_level);
+  LogStart((*device)->info(), *settings);
+  for (const std::string& variable : reader.unknown_variables()) {
+    LogWarning(Event("unknown-variable").With("name", variable));
+  }
+  RaiseDescriptorLimit();
+  return Serve(reader, **device, *settings, *log, begin);
+}
+
+}  // namespace
+}  // namespace nvcv_cached::server
+
+int main(int argc, char** argv) { return nvcv_cached::server::Main(argc, argv, environ); }
