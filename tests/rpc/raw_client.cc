@@ -18,6 +18,7 @@ std::shared_ptr<grpc::Channel> Dial(const std::string& socket_path) {
   grpc::ChannelArguments arguments;
   arguments.SetInt("nvcv_cached.test.channel", ++number);  // shares no connection with another
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // what is not read stays with the daemon
   return grpc::CreateCustomChannel("unix:" + socket_path, grpc::InsecureChannelCredentials(),
                                    arguments);
 }
