@@ -111,6 +111,16 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
       looks = 0;
     }
   }
+  // Jumped over, perhaps: an empty slab starts where every alignment is met.
+  if (best == nullptr && jumped) {
+    for (const auto& [since, id] : empty_slabs_) {
+      Slab& slab = *Find(id);
+      if (&groups_[slab.group] == &group && slab.size_bytes >= bytes &&
+          (fit == Fit::kAny || Suits(slab, bytes))) {
+        return slab.first;
+      }
+    }
+  }
   return best;
 }
 

@@ -1,7 +1,8 @@
 #include "tests/core/world.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
-#include <cstring>
 
 namespace nvcv_cached::server {
 
@@ -9,11 +10,16 @@ using lease_table::Fence;
 using lease_table::State;
 using lease_table::Word;
 
+void TableFree::operator()(lease_table::Table* table) const {
+  ::munmap(table, lease_table::kTableBytes);
+}
+
 Client::Client(World& world, SessionOptions options)
     : world_(world),
-      table_(static_cast<lease_table::Table*>(
-          std::aligned_alloc(lease_table::kLine, lease_table::kTableBytes))) {
-  std::memset(static_cast<void*>(table_.get()), 0, lease_table::kTableBytes);
+      table_(static_cast<lease_table::Table*>(::mmap(nullptr, lease_table::kTableBytes,
+                                                     PROT_READ | PROT_WRITE,
+                                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))),
+      opened_(world.clock.Now()) {
   id_ = world.books.OpenSession(options, table_.get());
 }
 
@@ -54,8 +60,7 @@ std::optional<Handle> Client::Acquire(uint64_t size, const Options& options) {
 }
 
 bool Client::Release(Handle& handle, std::optional<Fence> fence) {
-  const auto age = std::chrono::duration_cast<Duration>(world_.clock.Now().time_since_epoch()) -
-                   std::chrono::hours(1);
+  const auto age = std::chrono::duration_cast<Duration>(world_.clock.Now() - opened_);
   auto word =
       lease_table::Release(slot(handle), handle.word, fence, static_cast<uint32_t>(age.count()));
   if (word) handle.word = *word;
@@ -69,7 +74,9 @@ bool Client::Reuse(Handle& handle) {
 }
 
 void Client::Return(Handle& handle, Message message, std::optional<Fence> fence) {
-  lease_table::Return(slot(handle), handle.word, fence);
+  if (lease_table::Return(slot(handle), handle.word, fence)) {
+    handle.word = handle.word.Next(State::kReturned, handle.word.revoked());
+  }
   if (message == Message::kForget) return;
   const uint32_t slots[] = {handle.slot};
   (void)world_.books.Returned(id_, slots);
@@ -80,6 +87,13 @@ void Client::Drop(Handle& handle) {
   if (!Release(handle)) Return(handle);
 }
 
+void Client::ForgetAnswers() {
+  for (const auto& [request, grant] : grants) sizes_.erase(request);
+  for (const auto& [request, refusal] : refusals) sizes_.erase(request);
+  grants.clear();
+  refusals.clear();
+}
+
 void Client::Die() {
   world_.books.ProcessExited(id_);
   world_.books.SocketClosed(id_);
@@ -87,10 +101,8 @@ void Client::Die() {
 }
 
 Client* World::Find(SessionId id) {
-  for (auto& client : clients_) {
-    if (client->id() == id) return client.get();
-  }
-  return nullptr;
+  auto it = clients_.find(id);
+  return it == clients_.end() ? nullptr : it->second.get();
 }
 
 void World::Do(const AllocateSlab& job) {

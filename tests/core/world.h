@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
 #include <map>
 #include <memory>
@@ -40,8 +39,9 @@ struct Handle {
   uint64_t size = 0;
 };
 
+// Zero pages, like a fresh memfd.
 struct TableFree {
-  void operator()(lease_table::Table* table) const { std::free(table); }
+  void operator()(lease_table::Table* table) const;
 };
 
 class World;
@@ -70,6 +70,8 @@ class Client {
   std::optional<Handle> Acquire(uint64_t size) { return Acquire(size, Options{}); }
   std::optional<Handle> Granted(RequestId request) const;
   const SendRefusal* Refused(RequestId request) const;
+  uint64_t SizeOf(RequestId request) const { return sizes_.at(request); }
+  void ForgetAnswers();
 
   // The client's transitions. Release and Reuse are false when the daemon was faster.
   bool Release(Handle& handle, std::optional<lease_table::Fence> fence = std::nullopt);
@@ -100,6 +102,7 @@ class Client {
   World& world_;
   std::unique_ptr<lease_table::Table, TableFree> table_;
   SessionId id_ = 0;
+  TimePoint opened_;
   RequestId next_request_ = 1;
   std::map<RequestId, uint64_t> sizes_;
 };
@@ -113,10 +116,12 @@ class World {
     SessionOptions options;
     options.name = name;
     options.domain = domain;
-    options.pid = 100 + static_cast<int32_t>(clients_.size());
+    options.pid = next_pid_++;
     options.limit_bytes = limit;
-    clients_.push_back(std::make_unique<Client>(*this, options));
-    return *clients_.back();
+    auto client = std::make_unique<Client>(*this, options);
+    Client& opened = *client;
+    clients_.emplace(opened.id(), std::move(client));
+    return opened;
   }
 
   void Run();
@@ -129,6 +134,7 @@ class World {
   void DeviceWorks();
   PoolReport Pool() { return books.GetPool(); }
   Client* Find(SessionId id);
+  void Forget(SessionId id) { clients_.erase(id); }  // of a session that has ended
 
   FakeClock clock;
   Books books;
@@ -142,7 +148,8 @@ class World {
   friend class Client;
   void Do(const AllocateSlab& job);
   void Do(const FreeSlab& job);
-  std::deque<std::unique_ptr<Client>> clients_;
+  std::map<SessionId, std::unique_ptr<Client>> clients_;
+  int32_t next_pid_ = 100;
 };
 
 inline Settings SmallSettings() {
