@@ -50,7 +50,7 @@ inline Entry EntryOf(const Object& object, Word word) {
 }
 
 // The timeline that the thread has for the stream; -1: none.
-inline int TimelineFor(const Stream1 (&bound)[kTimelines], int stream) {
+inline int TimelineFor(const BoundStream (&bound)[kTimelines], int stream) {
   for (int i = 0; i < kTimelines; ++i) {
     if (bound[i].stream == stream + 1) return i;
   }
@@ -70,17 +70,36 @@ inline void ReturnLease(State& s, int slot, uint16_t word, std::optional<Fence> 
   }
 }
 
+// The fence of an object's uses. Several streams are joined: a private stream waits for all of
+// them, and the fence is on that stream's timeline.
+inline std::optional<Fence> FenceOf(const Object& object, BoundStream (&bound)[kTimelines]) {
+  int on = -1, streams = 0;
+  for (int i = 0; i < kStreams; ++i) {
+    if ((object.streams >> i & 1) != 0) on = i, ++streams;
+  }
+  if (streams == 0) return std::nullopt;
+  if (streams > 1) {
+    on = kStreams;
+    Driver join{on};
+    for (int i = 0; i < kStreams; ++i) {
+      const uint16_t timeline = static_cast<uint16_t>(TimelineFor(bound, i));
+      Driver{i}.Record(timeline);
+      join.Wait(timeline);
+    }
+  }
+  const int timeline = TimelineFor(bound, on);
+  client::Binding binding{static_cast<uint16_t>(timeline), bound[timeline].newest};
+  Driver driver{on};
+  const std::optional<Fence> fence =
+      client::MakeFence(memory.counters[timeline], memory.bell, binding, driver);
+  bound[timeline].newest = static_cast<uint8_t>(binding.newest);
+  return fence;
+}
+
 // Back into a cache; nullopt: the lease was revoked and is returned.
 inline std::optional<Entry> ReleaseObject(State& s, const Object& object,
-                                          Stream1 (&bound)[kTimelines]) {
-  std::optional<Fence> fence;
-  if (object.on_stream != 0) {
-    const int timeline = TimelineFor(bound, object.on_stream - 1);
-    client::Binding binding{static_cast<uint16_t>(timeline), bound[timeline].newest};
-    Driver driver{object.on_stream - 1};
-    fence = client::MakeFence(memory.counters[timeline], memory.bell, binding, driver);
-    bound[timeline].newest = static_cast<uint8_t>(binding.newest);
-  }
+                                          BoundStream (&bound)[kTimelines]) {
+  const std::optional<Fence> fence = FenceOf(object, bound);
   const std::optional<Word> idle =
       lease_table::Release(memory.slots[object.slot], Word(Unpack(object.word)), fence, 0);
   if (idle) return EntryOf(object, *idle);
@@ -88,7 +107,7 @@ inline std::optional<Entry> ReleaseObject(State& s, const Object& object,
   return std::nullopt;
 }
 
-inline bool Rebind(Stream1 (&bound)[kTimelines], int timeline, int stream) {
+inline bool Rebind(BoundStream (&bound)[kTimelines], int timeline, int stream) {
   const client::Binding binding{static_cast<uint16_t>(timeline), bound[timeline].newest};
   if (!client::Rebindable(memory.timelines, kTimelines, binding)) return false;
   bound[timeline].stream = static_cast<uint8_t>(stream + 1);
@@ -107,7 +126,7 @@ inline void Acquire(State& s, uint8_t spec) {
         lease_table::Reuse(memory.slots[entry.slot], Word(Unpack(entry.word)));
     if (!held) continue;
     AppendObject(me.object,
-                 Object{Pack(held->bits()), 1, entry.slot, spec, 0, me.thread, entry.lease});
+                 Object{Pack(held->bits()), 1, entry.slot, spec, 0, me.thread, entry.lease, 0, 0});
     s.client = me;
     return;
   }
@@ -127,8 +146,10 @@ inline void Launch(State& s, int index, int stream) {
   if (client::MustWait(memory.timelines, kTimelines, earlier, binding)) {
     driver.Wait(earlier.timeline());
   }
-  driver.Launch(object.slot);
-  object.on_stream = static_cast<uint8_t>(stream + 1);
+  if (object.use == 0) object.use = static_cast<uint8_t>(s.gpu.uses + 1);
+  driver.Launch(object.slot, object.use);
+  if (object.streams == 0) s.gpu.uses = object.use;
+  object.streams |= static_cast<uint8_t>(1 << stream);
   --me.launches_left;
   s.client = me;
 }
@@ -189,13 +210,13 @@ inline void ReleaseElsewhere(State& s) {
 inline void FlushNext(State& s) {
   Flusher me = s.flusher;
   const uint8_t i = me.next;
-  Timeline1& line = me.timeline[i];
+  FlushedLine& line = me.timeline[i];
   client::Flushing mine{line.flushed, line.handed, line.polls, false};
   Driver driver;
   const client::Flushed found =
       client::Flush(memory.timelines[i], memory.counters[i], i, mine, driver);
-  line = Timeline1{static_cast<uint8_t>(mine.flushed), static_cast<uint8_t>(mine.handed),
-                   static_cast<uint8_t>(mine.polls)};
+  line = FlushedLine{static_cast<uint8_t>(mine.flushed), static_cast<uint8_t>(mine.handed),
+                     static_cast<uint8_t>(mine.polls)};
   if (found != client::Flushed::kClean) me.dirty = 1;
   ++me.next;
   if (me.next == TimelinesOf(*run.config) && me.dirty) me.next = me.dirty = 0;

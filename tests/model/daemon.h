@@ -73,7 +73,8 @@ inline void Grant(State& s, GrantKind kind) {
   ++first.lease;
   CheckHandover(s, first.block);
   s.daemon.book[slot] = first;
-  s.messages.grant = Object{Pack(held->bits()), 1, slot, spec, 0, s.client.thread, first.lease};
+  s.messages.grant =
+      Object{Pack(held->bits()), 1, slot, spec, 0, s.client.thread, first.lease, 0, 0};
   if (idle) {
     second.granted = 1;
     second.revoked = 0;

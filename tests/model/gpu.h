@@ -54,8 +54,7 @@ inline bool Pending(const State& s, int block) {
 inline void SettleWaits(State& s) {
   for (bool again = true; again;) {
     again = false;
-    for (int i = 0; i < kStreams; ++i) {
-      Queue& queue = s.gpu.stream[i];
+    for (Queue& queue : s.gpu.stream) {
       while (queue.count > 0 && KindOf(queue.item[0]) == kWait &&
              Reached(s.gpu, SubjectOf(queue.item[0]), NumberOf(queue.item[0]))) {
         Pop(queue);
@@ -87,7 +86,7 @@ inline void Advance(State& s, int stream) {
     return;
   }
   if (KindOf(head) == kWork) {
-    Say("stream %d ends work %d on block %d", stream, NumberOf(head), subject);
+    Say("stream %d ends work of use %d on block %d", stream, NumberOf(head), subject);
     for (int i = 0; i < kStreams; ++i) {
       for (int k = 0; k < s.gpu.stream[i].count; ++k) {
         const uint16_t item = s.gpu.stream[i].item[k];
@@ -161,13 +160,12 @@ struct Driver {
     });
   }
 
-  void Launch(int slot) {
-    Step([this, slot](State& s) {
+  void Launch(int slot, int use) {
+    Step([this, slot, use](State& s) {
       DrainBuffer(s, run.actor);
       const int block = s.daemon.book[slot].block;
-      Push(s.gpu.stream[stream], MakeItem(kWork, block, ++s.gpu.uses));
-      Say("launch work %d on block %d (slot %d) on stream %d", int{s.gpu.uses}, block, slot,
-          stream);
+      Push(s.gpu.stream[stream], MakeItem(kWork, block, use));
+      Say("launch work of use %d on block %d (slot %d) on stream %d", use, block, slot, stream);
       return uint16_t{0};
     });
   }

@@ -91,6 +91,7 @@ inline State InitialState(const Config& config) {
   for (int i = 0; i < config.client_timelines; ++i) {
     s.client.bound[i].stream = static_cast<uint8_t>(i < config.streams ? i + 1 : 0);
   }
+  if (config.join) s.client.bound[config.client_timelines - 1].stream = kStreams + 1;
   for (int i = 0; i < config.releaser_timelines; ++i) {
     s.releaser.bound[config.client_timelines + i].stream =
         static_cast<uint8_t>(i < config.streams ? i + 1 : 0);
@@ -187,8 +188,9 @@ class Mover {
     }
     for (int i = 0; i < live; ++i) {
       const Object& object = me.object[i];
-      if (object.on_stream == 0 && me.launches_left > 0) {
+      if ((object.streams == 0 || config.join) && me.launches_left > 0) {
         for (int stream = 0; stream < config.streams; ++stream) {
+          if ((object.streams >> stream & 1) != 0) continue;
           if (TimelineFor(me.bound, stream) >= 0) BeginMove(kClient, Code::kLaunch, i, stream);
         }
       }
@@ -236,7 +238,7 @@ class Mover {
   }
 
   // A stream that has no timeline gets one that no object in use needs.
-  void BindMoves(Actor actor, const Stream1 (&bound)[kTimelines], int first, int count) {
+  void BindMoves(Actor actor, const BoundStream (&bound)[kTimelines], int first, int count) {
     if (count >= run.config->streams) return;
     for (int stream = 0; stream < run.config->streams; ++stream) {
       if (TimelineFor(bound, stream) >= 0) continue;
@@ -244,7 +246,7 @@ class Mover {
         bool needed = false;
         for (const Object& object :
              actor == kClient ? from_.client.object : from_.releaser.object) {
-          needed |= object.present && object.on_stream == bound[i].stream;
+          needed |= object.present && (object.streams << 1 >> bound[i].stream & 1) != 0;
         }
         if (!needed || bound[i].stream == 0) BeginMove(actor, Code::kBind, i, stream);
       }
@@ -254,10 +256,11 @@ class Mover {
   void ReleaserMoves() {
     const Releaser& me = from_.releaser;
     if (!me.object[0].present) return;
-    const int on_stream = me.object[0].on_stream;
-    if (on_stream == 0 || TimelineFor(me.bound, on_stream - 1) >= 0) {
-      BeginMove(kReleaser, Code::kRelease);
+    bool bound = true;
+    for (int i = 0; i < kStreams; ++i) {
+      bound &= (me.object[0].streams >> i & 1) == 0 || TimelineFor(me.bound, i) >= 0;
     }
+    if (bound) BeginMove(kReleaser, Code::kRelease);
     BindMoves(kReleaser, me.bound, run.config->client_timelines, run.config->releaser_timelines);
   }
 

@@ -30,6 +30,7 @@ struct Config {
   uint8_t client_timelines = 1, releaser_timelines = 0;  // the client's come first
   uint8_t polls = 1;                                     // queries before handing over to the GPU
   uint8_t acquires = 2, launches = 2, live = 1;
+  bool join = false;     // an object may be handed out on two streams; the last timeline joins them
   uint8_t passes = 0;    // objects given to the releasing thread
   uint8_t give_ups = 0;  // acquires whose deadline passes
   uint8_t drops = 0;     // idle leases that the client returns
@@ -88,9 +89,11 @@ struct Operation {
 struct Object {  // an object in use
   uint16_t word = 0;
   uint8_t present = 0, slot = 0, spec = 0;
-  uint8_t on_stream = 0;  // 1 + the stream its memory was handed out on; 0: not handed out
-  uint8_t thread = 0;     // whose cache it goes back to
-  uint8_t lease = 0;      // ghost: which of the slot's leases this is
+  uint8_t streams = 0;  // bit per stream that its memory was handed out on
+  uint8_t thread = 0;   // whose cache it goes back to
+  uint8_t lease = 0;    // ghost: which of the slot's leases this is
+  uint8_t use = 0;      // ghost: number of this use of the block
+  uint8_t unused = 0;
 };
 
 struct Entry {  // an idle lease in a cache
@@ -105,15 +108,15 @@ struct Entries {
   Entry list[kEntries] = {};
 };
 
-struct Stream1 {       // a timeline's binding, as its thread remembers it
-  uint8_t stream = 0;  // 1 + stream; 0: free
+struct BoundStream {   // a timeline's binding, as its thread remembers it
+  uint8_t stream = 0;  // 1 + stream, the private ones behind the user's; 0: free
   uint8_t newest = 0;
 };
 
 struct Client {
   Object object[kObjects] = {};
   Entries cache = {};
-  Stream1 bound[kTimelines] = {};
+  BoundStream bound[kTimelines] = {};
   uint8_t thread = 0;
   uint8_t waits_for = 0;  // 1 + spec
   uint8_t gave_up = 0;    // a grant may come that nobody waits for
@@ -124,15 +127,15 @@ struct Client {
 
 struct Releaser {
   Object object[kObjects] = {};  // given by the client, released in order
-  Stream1 bound[kTimelines] = {};
+  BoundStream bound[kTimelines] = {};
 };
 
-struct Timeline1 {  // a timeline, as the flusher remembers it
+struct FlushedLine {  // a timeline, as the flusher remembers it
   uint8_t flushed = 0, handed = 0, polls = 0;
 };
 
 struct Flusher {
-  Timeline1 timeline[kTimelines] = {};
+  FlushedLine timeline[kTimelines] = {};
   uint8_t next = 0;   // timeline to look at
   uint8_t dirty = 0;  // in this pass something was not clean
   uint8_t asleep = 0;
@@ -179,7 +182,7 @@ struct Gpu {
   Queue stream[kStreams + kPrivateStreams] = {};  // the user's, then the private ones
   uint16_t reached[kTimelines] = {};              // bit per record of the timeline's event
   uint8_t recorded[kTimelines] = {};              // records of it so far
-  uint8_t uses = 0;                               // ghost: work submitted so far
+  uint8_t uses = 0;                               // ghost: uses begun so far
   uint8_t unused = 0;
 };
 
