@@ -32,7 +32,7 @@ constexpr milliseconds kFirstBackOff{50};
 constexpr milliseconds kLongestBackOff{2000};
 constexpr milliseconds kStartTimeout{10000};
 constexpr milliseconds kReturnDelay{3};  // how long a return waits for a message to go with
-constexpr milliseconds kResumeTimeout{1000};
+constexpr milliseconds kResumeTimeout{3000};
 constexpr int kMostAttempts = 2;  // of one call: the second on the next session
 
 milliseconds Jittered(std::chrono::steady_clock::duration duration) {

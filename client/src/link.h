@@ -104,7 +104,7 @@ class Link final : public Stream::Listener {
   const std::function<void()> call_keeper_;
   Session* session_ = nullptr;  // never deleted once leases may name it
   v1::Welcome welcome_;
-  pid_t daemon_pid_ = 0;
+  std::atomic<pid_t> daemon_pid_{0};
   std::atomic<State> state_{State::kOpening};
   std::atomic<uint64_t> next_request_id_{1};
   std::atomic<uint64_t> received_{0};  // messages of this session, Welcomes not counted
