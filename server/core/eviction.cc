@@ -5,7 +5,7 @@ namespace nvcv_cached::server::core {
 namespace {
 // Looks per search at leases whose record was stale: 100,000 leases, all used since, must not make
 // one acquire wait for 100,000 looks.
-constexpr int kMaxLooks = 128;
+constexpr int kMaxLooks = 64;
 }  // namespace
 
 Lease* Eviction::OldestIdle(SessionBooks* session) {
@@ -26,16 +26,21 @@ Lease* Eviction::OldestIdle(SessionBooks* session) {
   return oldest != nullptr ? oldest : ScanForIdle(session);
 }
 
+// The words alone are read as long as they say that a slot is in use: all of them, so it has to be
+// quick.
 Lease* Eviction::ScanForIdle(SessionBooks* session) {
   Lease* oldest = nullptr;
   const auto scan = [&](SessionBooks& books) {
-    books.ForEachLease([&](Lease& lease) {
-      if (lease.state != LeaseState::kCached || ledger_.Peek(lease) != Sight::kIdle) return;
-      const uint64_t used_ms = books.LastUsedMs(lease, ledger_.now_ms);
-      if (oldest == nullptr || used_ms < oldest->key.used_ms) {
-        if (ledger_.Look(lease) == Sight::kIdle) oldest = &lease;
+    for (uint32_t i = 0; i < books.granted_slots(); ++i) {
+      const lease_table::Word word = lease_table::Look(books.slot(i)).word;
+      if (word.state() != lease_table::State::kIdle || word.revoked()) continue;
+      Lease& lease = books.lease(i);
+      if (lease.state != LeaseState::kCached) continue;
+      if (oldest != nullptr && books.LastUsedMs(lease, ledger_.now_ms) >= oldest->key.used_ms) {
+        continue;
       }
-    });
+      if (ledger_.Look(lease) == Sight::kIdle) oldest = &lease;
+    }
   };
   if (session != nullptr) {
     scan(*session);

@@ -91,7 +91,8 @@ Ledger::GrantResult Ledger::Grant(SessionBooks& session, const AcquireRequest& r
 }
 
 bool Ledger::Plausible(const Lease& lease, Word word) const {
-  if (lease.lied || word.state() == State::kEmpty || word.version() < lease.word.version()) return false;
+  if (lease.lied || word.state() == State::kEmpty || word.version() < lease.word.version())
+    return false;
   if (word.version() == lease.word.version() && word != lease.word) return false;
   switch (lease.state) {
     case LeaseState::kCached:

@@ -121,10 +121,10 @@ class Pool {
   using EmptySlabs = absl::btree_set<std::pair<TimePoint, SlabId>>;
   const EmptySlabs& empty_slabs() const { return empty_slabs_; }
   uint64_t InFlightBytes(GroupId group) const { return groups_[group].in_flight_bytes; }
-  // More than an eighth of the group's slabs is free and still does not fit: it lies in pieces.
+  // More than a tenth of the group's slabs is free and still does not fit: it lies in pieces.
   bool Fragmented(GroupId group) const {
     const Group& g = groups_[group];
-    return (g.held_bytes - g.used_bytes) > g.held_bytes / 8;
+    return (g.held_bytes - g.used_bytes) > g.held_bytes / 10;
   }
 
   void CheckInvariants() const;

@@ -22,7 +22,7 @@ bool SlabLife::Grow(const Wanted& wanted) {
   const bool small = ledger_.pool.size_class(wanted.group) == SizeClass::kSmall;
   // Large blocks have slabs of their own, and so has what does not fit into a pool that lies in
   // pieces.
-  const bool own = !small && (wanted.bytes > ledger_.settings.slab_bytes / 8 ||
+  const bool own = !small && (wanted.bytes > ledger_.settings.slab_bytes / 10 ||
                               ledger_.pool.Fragmented(wanted.group));
   uint64_t bytes = least;
   if (!own) {
