@@ -1,22 +1,17 @@
 #include "client/src/connection.h"
 
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <random>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/src/autostart.h"
+#include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
-#include "client/src/fork_guard.h"
 #include "client/src/link.h"
 #include "client/src/log.h"
+#include "client/src/opening.h"
 #include "client/src/session.h"
 #include "client/src/wait.h"
 #include "nvcv_cached/v1/session.pb.h"
@@ -28,22 +23,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kFirstBackOff{50};
-constexpr milliseconds kLongestBackOff{2000};
-constexpr milliseconds kStartTimeout{10000};
-constexpr milliseconds kReturnDelay{3};  // how long a return waits for a message to go with
-constexpr milliseconds kResumeTimeout{3000};
 constexpr int kMostAttempts = 2;  // of one call: the second on the next session
-
-milliseconds Jittered(std::chrono::steady_clock::duration duration) {
-  static std::mutex mutex;
-  static std::minstd_rand random(std::random_device{}());
-  std::lock_guard lock(mutex);
-  std::uniform_real_distribution<double> factor(0.75, 1.25);
-  return milliseconds(static_cast<int64_t>(
-      static_cast<double>(std::chrono::duration_cast<milliseconds>(duration).count()) *
-      factor(random)));
-}
 
 v1::Scope ToProto(Scope scope) {
   switch (scope) {
@@ -81,15 +61,6 @@ absl::Status Explain(const absl::Status& status, const std::string& asked, const
                       absl::StrCat(asked, ": no answer in ", FormatDuration(settings.timeout),
                                    " from ", DescribeProcess(link.daemon_pid()))),
                   "check that process, or raise NVCV_CACHED_TIMEOUT");
-}
-
-// Waiting does not mend a daemon that cannot be started: unlike UNAVAILABLE, this is not tried
-// again.
-absl::Status NotStarted(const absl::Status& status) {
-  if (!absl::IsUnavailable(status)) return status;
-  return WithHint(
-      ForceCode(absl::FailedPreconditionError(status.message()), ErrorCode::kUnavailable),
-      HintOf(status));
 }
 
 }  // namespace
@@ -137,71 +108,11 @@ absl::Status Connection::Connect(const Options& options) {
 
 // ---- finding a session ---------------------------------------------------------------
 
-absl::StatusOr<std::shared_ptr<Link>> Connection::OpenAt(const Settings& settings,
-                                                         const Address& address,
-                                                         Deadline deadline) {
-  ArmForkGuard();
-  Link::Introduction introduction{
-      .path = address.path, .name = settings.name, .session_limit_bytes = std::nullopt};
-  {
-    std::lock_guard lock(mutex_);
-    // Not before: a child forked earlier must not share it.
-    if (!wake_) wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    introduction.session_limit_bytes = limit_bytes_;
-  }
-  absl::StatusOr<std::unique_ptr<Link>> link =
-      Link::Open(introduction, deadline, [this] { Wake(); });
-  if (!link.ok()) return link.status();
-  return std::shared_ptr<Link>(*std::move(link));
-}
-
-absl::StatusOr<std::shared_ptr<Link>> Connection::StartAndOpen(const Settings& settings,
-                                                               const Address& address) {
-  const Deadline deadline = Clock::now() + kStartTimeout;
-  Log(LogLevel::kInfo, absl::StrCat("starting a daemon at ", address.path));
-  absl::StatusOr<StartedDaemon> daemon = StartedDaemon::Start(settings, address);
-  if (!daemon.ok()) return NotStarted(daemon.status());
-  while (true) {
-    absl::StatusOr<std::shared_ptr<Link>> link = OpenAt(settings, address, deadline);
-    // A daemon that another starter made may be refusing, or leaving, at this moment.
-    if (link.ok() || !(absl::IsNotFound(link.status()) || absl::IsAborted(link.status()) ||
-                       absl::IsUnavailable(link.status()))) {
-      return link;
-    }
-    if (absl::Status running = daemon->Check(); !running.ok()) return NotStarted(running);
-    if (Clock::now() >= deadline) {
-      return WithHint(absl::UnavailableError(absl::StrCat(
-                          "the daemon started at ", address.path, " did not answer in ",
-                          FormatDuration(kStartTimeout), " (", link.status().message(), "); log ",
-                          daemon->log_path(), ": ", daemon->LogTail())),
-                      "read the log");
-    }
-    if (WaitInterrupted()) return absl::CancelledError("interrupted while a daemon was starting");
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-}
-
-absl::StatusOr<std::shared_ptr<Link>> Connection::TryOpen(const Settings& settings,
-                                                          Deadline deadline, Start start,
-                                                          bool was_connected) {
-  absl::StatusOr<Address> address = FindAddress(settings);
-  if (!address.ok()) return address.status();
-  absl::StatusOr<std::shared_ptr<Link>> link = OpenAt(settings, *address, deadline);
-  if (!absl::IsNotFound(link.status())) return link;
-  if (start == Start::kAllowed && settings.autostart && !address->is_system) {
-    return StartAndOpen(settings, *address);
-  }
-  return WithHint(
-      absl::NotFoundError(absl::StrCat("no daemon for ", settings.device, " at ", address->path,
-                                       ": ", link.status().message(),
-                                       was_connected ? "; tensors you hold stay valid" : "")),
-      HintForMissing(*address, settings));
-}
-
 absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start start) {
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   absl::Status last = absl::UnavailableError("no daemon in time");
+  BackOff back_off;
   std::unique_lock lock(mutex_);
   while (true) {
     if (leaving_) return absl::UnavailableError("this process is ending");
@@ -218,9 +129,17 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
       continue;
     }
     opening_ = true;
+    // Not before: a child forked earlier must not share it.
+    if (!wake_) wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     const bool was_connected = was_connected_;
+    Opening opening{.settings = *settings,
+                    .session_limit_bytes = limit_bytes_,
+                    .may_start = start == Start::kAllowed,
+                    .was_connected = was_connected,
+                    .deadline = deadline,
+                    .call_keeper = [this] { Wake(); }};
     lock.unlock();
-    absl::StatusOr<std::shared_ptr<Link>> link = TryOpen(*settings, deadline, start, was_connected);
+    absl::StatusOr<std::unique_ptr<Link>> link = OpenLink(opening);
     lock.lock();
     opening_ = false;
     changed_.notify_all();
@@ -232,7 +151,7 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
       traits_ = DeviceTraits{.is_host = device.kind() == "host",
                              .row_alignment = device.row_alignment(),
                              .base_alignment = device.base_alignment()};
-      back_off_ = {};
+      back_off_.Reset();
       if (!keeper_runs_) {
         keeper_runs_ = true;
         RunKeeper();
@@ -245,9 +164,9 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
     const bool may_change = absl::IsUnavailable(last) ||
                             (was_connected && (absl::IsNotFound(last) || absl::IsAborted(last)));
     if (!may_change || Clock::now() >= deadline || start == Start::kNever) return last;
+    const Deadline next = std::min<Deadline>(deadline, Clock::now() + back_off.Next());
     absl::Status waited = WaitUntil(
-        changed_, lock, std::min<Deadline>(deadline, Clock::now() + Jittered(kFirstBackOff)),
-        [&] { return leaving_ || (link_ != nullptr && !link_->closed()); });
+        changed_, lock, next, [&] { return leaving_ || (link_ != nullptr && !link_->closed()); });
     if (absl::IsCancelled(waited)) return waited;
     if (Clock::now() >= deadline) return last;
   }
@@ -329,8 +248,12 @@ absl::Status Connection::SetLimit(uint64_t limit_bytes) {
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     limit_bytes_ = limit_bytes;
+    // A session that is being opened may have said its Hello already.
+    absl::Status waited =
+        WaitUntil(changed_, lock, Clock::now() + settings->timeout, [&] { return !opening_; });
+    if (absl::IsCancelled(waited)) return waited;
   }
   absl::StatusOr<std::shared_ptr<Link>> link = LinkIfOpen();
   if (*link == nullptr) return absl::OkStatus();
@@ -415,122 +338,6 @@ absl::StatusOr<Stats> Connection::Count(Scope scope, uint32_t thread_tag) {
   stats.cache_items = counts.cache_items();
   stats.cache_bytes = counts.cache_bytes();
   return stats;
-}
-
-// ---- the keeper ----------------------------------------------------------------------
-
-void Connection::RunKeeper() {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([this] {
-    pthread_setname_np(pthread_self(), "nvcv-keep");
-    Keep();
-    std::lock_guard lock(mutex_);
-    keeper_stopped_ = true;
-    changed_.notify_all();
-  }).detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
-void Connection::Keep() {
-  std::unique_lock lock(mutex_);
-  while (!leaving_) {
-    std::shared_ptr<Link> link = link_;
-    if (link != nullptr && link->broken()) {
-      lock.unlock();
-      MendOrClose(link);
-      lock.lock();
-      changed_.notify_all();
-      continue;
-    }
-    int timeout_ms = -1;
-    if (link == nullptr || link->closed()) {
-      // No session: look for a daemon now and then.
-      if (Clock::now() >= next_attempt_) {
-        lock.unlock();
-        absl::Status status = Ready(Clock::now() + kResumeTimeout, Start::kNever).status();
-        lock.lock();
-        if (status.ok()) continue;
-        back_off_ = std::clamp<Clock::duration>(back_off_ * 2, kFirstBackOff, kLongestBackOff);
-        next_attempt_ = Clock::now() + Jittered(back_off_);
-      }
-      timeout_ms =
-          static_cast<int>(std::chrono::ceil<milliseconds>(next_attempt_ - Clock::now()).count());
-      timeout_ms = std::max(timeout_ms, 1);
-    }
-    lock.unlock();
-    pollfd wake{wake_.get(), POLLIN, 0};
-    bool woken = ::poll(&wake, 1, timeout_ms) > 0;
-    uint64_t count = 0;
-    if (woken && ::read(wake_.get(), &count, sizeof(count)) > 0 && link != nullptr &&
-        !link->broken() && !link->closed()) {
-      // Something came back: give an acquire the chance to take it along.
-      pollfd more{wake_.get(), POLLIN, 0};
-      ::poll(&more, 1, static_cast<int>(kReturnDelay.count()));
-      link->FlushReturned();
-    }
-    lock.lock();
-  }
-}
-
-void Connection::MendOrClose(const std::shared_ptr<Link>& link) {
-  milliseconds back_off = kFirstBackOff;
-  const absl::Status end = link->end_status();
-  // A stream that broke may be resumed; one that the daemon ended for a reason, or that lied, may
-  // not.
-  bool mendable = absl::IsUnavailable(end) || absl::IsInternal(end) || absl::IsUnknown(end);
-  while (mendable) {
-    {
-      std::lock_guard lock(mutex_);
-      if (leaving_) return;
-    }
-    if (!link->session().PeerIsOpen()) break;
-    absl::Status status = link->Resume(Clock::now() + kResumeTimeout);
-    if (status.ok()) {
-      Log(LogLevel::kInfo, "the session's stream broke and was resumed");
-      return;
-    }
-    mendable =
-        absl::IsAborted(status) || absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-    pollfd wake{wake_.get(), POLLIN, 0};
-    ::poll(&wake, 1, static_cast<int>(Jittered(back_off).count()));
-    uint64_t count = 0;
-    [[maybe_unused]] ssize_t drained = ::read(wake_.get(), &count, sizeof(count));
-    back_off = std::min(back_off * 2, kLongestBackOff);
-  }
-  Log(LogLevel::kInfo,
-      absl::StrCat("the daemon is gone: ", end.message(), "; looking for a new one"));
-  link->Close();
-  const Session::Hits hits = link->session().SumHits();
-  std::lock_guard lock(mutex_);
-  past_.hits_exact += hits.exact;
-  past_.hits_size_class += hits.size_class;
-  past_.hits_depot += hits.depot;
-  past_.hits = past_.hits_exact + past_.hits_size_class + past_.hits_depot;
-  back_off_ = {};
-  next_attempt_ = Clock::now();
-}
-
-void Connection::Leave(milliseconds patience) {
-  const Deadline deadline = Clock::now() + patience;
-  std::shared_ptr<Link> link;
-  {
-    std::unique_lock lock(mutex_);
-    if (leaving_) return;
-    leaving_ = true;
-    changed_.notify_all();
-    Wake();
-    if (keeper_runs_) {
-      changed_.wait_until(lock, Clock::now() + patience / 2, [&] { return keeper_stopped_; });
-      if (!keeper_stopped_)
-        return;  // it is in the middle of something: the kernel says goodbye for us
-    }
-    link = link_;
-  }
-  if (link != nullptr) {
-    link->Leave(std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
-  }
 }
 
 }  // namespace nvcv_cached::client

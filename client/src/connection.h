@@ -22,7 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "client/src/daemon_socket.h"
+#include "client/src/back_off.h"
 #include "client/src/lease_source.h"
 #include "client/src/options.h"
 #include "nvcv_cached/cache.h"
@@ -73,12 +73,6 @@ class Connection final : public LeaseSource {
   absl::StatusOr<Settings> SettingsNow();
   // The open session's link, which may be made first.
   absl::StatusOr<std::shared_ptr<Link>> Ready(Deadline deadline, Start start);
-  absl::StatusOr<std::shared_ptr<Link>> TryOpen(const Settings& settings, Deadline deadline,
-                                                Start start, bool was_connected);
-  absl::StatusOr<std::shared_ptr<Link>> StartAndOpen(const Settings& settings,
-                                                     const Address& address);
-  absl::StatusOr<std::shared_ptr<Link>> OpenAt(const Settings& settings, const Address& address,
-                                               Deadline deadline);
   absl::StatusOr<std::shared_ptr<Link>> LinkIfOpen();
 
   void RunKeeper();
@@ -86,8 +80,7 @@ class Connection final : public LeaseSource {
   void MendOrClose(const std::shared_ptr<Link>& link);
   void Wake() noexcept;
 
-  UniqueFd
-      wake_;  // an eventfd that the keeper waits on; made before the first session, then constant
+  UniqueFd wake_;  // an eventfd: the keeper waits on it; constant from the first session on
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Settings> settings_;
@@ -101,8 +94,8 @@ class Connection final : public LeaseSource {
   std::optional<uint64_t> limit_bytes_;
   std::optional<Device> device_;
   DeviceTraits traits_;
-  Stats past_;  // hits of closed sessions
-  Clock::duration back_off_{};
+  Stats past_;        // hits of closed sessions
+  BackOff back_off_;  // of the keeper's looks for a daemon
   Deadline next_attempt_{};
 };
 

@@ -1,0 +1,85 @@
+#include "client/src/opening.h"
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/src/autostart.h"
+#include "client/src/daemon_socket.h"
+#include "client/src/errors.h"
+#include "client/src/fork_guard.h"
+#include "client/src/log.h"
+#include "client/src/wait_scope.h"
+#include "proto/units.h"
+
+namespace nvcv_cached::client {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStartTimeout{10000};
+
+// Waiting does not mend a daemon that cannot be started: unlike UNAVAILABLE, this is not tried
+// again.
+absl::Status NotStarted(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return status;
+  return WithHint(
+      ForceCode(absl::FailedPreconditionError(status.message()), ErrorCode::kUnavailable),
+      HintOf(status));
+}
+
+absl::StatusOr<std::unique_ptr<Link>> OpenAt(const Opening& opening, const Address& address,
+                                             Clock::time_point deadline) {
+  ArmForkGuard();
+  return Link::Open({.path = address.path,
+                     .name = opening.settings.name,
+                     .session_limit_bytes = opening.session_limit_bytes},
+                    deadline, opening.call_keeper);
+}
+
+absl::StatusOr<std::unique_ptr<Link>> StartAndOpen(const Opening& opening, const Address& address) {
+  const Clock::time_point deadline = Clock::now() + kStartTimeout;
+  Log(LogLevel::kInfo, absl::StrCat("starting a daemon at ", address.path));
+  absl::StatusOr<StartedDaemon> daemon = StartedDaemon::Start(opening.settings, address);
+  if (!daemon.ok()) return NotStarted(daemon.status());
+  while (true) {
+    absl::StatusOr<std::unique_ptr<Link>> link = OpenAt(opening, address, deadline);
+    // A daemon that another starter made may be refusing, or leaving, at this moment.
+    if (link.ok() || !(absl::IsNotFound(link.status()) || absl::IsAborted(link.status()) ||
+                       absl::IsUnavailable(link.status()))) {
+      return link;
+    }
+    if (absl::Status running = daemon->Check(); !running.ok()) return NotStarted(running);
+    if (Clock::now() >= deadline) {
+      return WithHint(absl::UnavailableError(absl::StrCat(
+                          "the daemon started at ", address.path, " did not answer in ",
+                          FormatDuration(kStartTimeout), " (", link.status().message(), "); log ",
+                          daemon->log_path(), ": ", daemon->LogTail())),
+                      "read the log");
+    }
+    if (WaitInterrupted()) return absl::CancelledError("interrupted while a daemon was starting");
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Link>> OpenLink(const Opening& opening) {
+  const Settings& settings = opening.settings;
+  absl::StatusOr<Address> address = FindAddress(settings);
+  if (!address.ok()) return address.status();
+  absl::StatusOr<std::unique_ptr<Link>> link = OpenAt(opening, *address, opening.deadline);
+  if (!absl::IsNotFound(link.status())) return link;
+  if (opening.may_start && settings.autostart && !address->is_system) {
+    return StartAndOpen(opening, *address);
+  }
+  return WithHint(
+      absl::NotFoundError(absl::StrCat(
+          "no daemon for ", settings.device, " at ", address->path, ": ", link.status().message(),
+          opening.was_connected ? "; tensors you hold stay valid" : "")),
+      HintForMissing(*address, settings));
+}
+
+}  // namespace nvcv_cached::client
