@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/rpc/local_daemon.h"
@@ -192,6 +193,23 @@ TEST(RpcSession, DrainingTakesNoNewSessionsAndTellsTheOld) {
   daemon.broker().Undrain();
   RawSession again(daemon.socket_path());
   EXPECT_TRUE(again.ok());
+}
+
+TEST(RpcSession, DomainIsWhatTheOptionSays_M4) {
+  const std::vector<std::pair<DomainKind, std::string>> kinds = {
+      {DomainKind::kUid, "uid:" + std::to_string(::geteuid())},
+      {DomainKind::kCgroup, "cgroup:/"},
+      {DomainKind::kShared, "shared"}};
+  for (const auto& [kind, begin] : kinds) {
+    DaemonOptions options;
+    options.rpc.domain = kind;
+    LocalDaemon daemon(options);
+    RawSession session(daemon.socket_path());
+    ASSERT_TRUE(session.ok());
+    const auto reports = daemon.broker().With([](Books& books) { return books.GetSessions(); });
+    ASSERT_EQ(reports.size(), 1u);
+    EXPECT_EQ(reports[0].domain.rfind(begin, 0), 0u) << reports[0].domain;
+  }
 }
 
 TEST(RpcServer, ShutdownEndsStreamsAndRemovesTheSockets) {
