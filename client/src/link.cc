@@ -78,7 +78,14 @@ absl::StatusOr<Link::Answer> Link::Call(v1::ClientMessage& message, uint64_t req
     if (closed()) return absl::AbortedError("the session is closed");
     waiters_.emplace(request_id, &waiter);
   }
-  FlushReturned();
+  if (message.has_acquire()) {
+    // One message instead of two: the second would wait for the first to be written.
+    for (uint32_t slot : session_->TakeReturned()) {
+      message.mutable_acquire()->mutable_returned()->add_slots(slot);
+    }
+  } else {
+    FlushReturned();
+  }
   absl::Status sent = Send(std::move(message), request_id);
   std::unique_lock lock(mutex_);
   absl::Status waited = absl::DeadlineExceededError("");
@@ -90,14 +97,19 @@ absl::StatusOr<Link::Answer> Link::Call(v1::ClientMessage& message, uint64_t req
   }
   lock.unlock();
   if (absl::IsAborted(sent)) return sent;
-  std::lock_guard sending(sending_);
-  if (stream_usable_ && stream_->Withdraw(request_id)) {
+  v1::ClientMessage returned;
+  {
+    std::lock_guard sending(sending_);
+    if (!stream_usable_ || !stream_->Withdraw(request_id)) return waited;
     for (auto it = sent_.rbegin(); it != sent_.rend(); ++it) {
       if (it->request_id != request_id) continue;
+      *returned.mutable_return_leases() = it->message.acquire().returned();
       sent_.erase(std::next(it).base());
       break;
     }
   }
+  // What would have travelled with it still goes.
+  if (returned.return_leases().slots_size() > 0) (void)Send(std::move(returned), 0);
   return waited;
 }
 

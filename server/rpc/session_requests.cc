@@ -57,6 +57,9 @@ bool Session::Handle(StreamPort* stream, const v1::ClientMessage& message) {
 absl::Status Session::HandleAcquire(const v1::Acquire& acquire) {
   absl::StatusOr<AcquireRequest> request = ParseAcquire(acquire);
   if (!request.ok()) return request.status();
+  if (acquire.has_returned()) {
+    if (absl::Status status = HandleReturn(acquire.returned()); !status.ok()) return status;
+  }
   {
     std::lock_guard lock(mutex_);
     if (socket_state_ == SocketState::kNone) {
