@@ -77,7 +77,7 @@ def main():
             shared, workers = acts.steady("shared", shared_daemon, BIN, plan, bars, save)
         everyone += workers
     with daemons(1) as shared_daemon:
-        with Bars(console, "faults", dict.fromkeys(totals(plan), 3 * acts.FRAMES)) as bars:
+        with Bars(console, "faults", acts.FAULT_FRAMES) as bars:
             told, intact, workers, watched = acts.faults(shared_daemon[0], BIN, plan, bars)
         everyone += workers
     with Bars(console, "check", {"NumPy": len(plan.frames)}) as bars:

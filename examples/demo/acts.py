@@ -15,6 +15,7 @@ ROUNDS = 5
 FRAMES = 12  # of one burst, from PHOTOS_AT_ONCE photographs
 PHOTOS_AT_ONCE = 3
 CROPS = 4  # of each photograph; all workers make the same ones
+FAULT_FRAMES = {"python-1": 3 * FRAMES, "c++-1": 3 * FRAMES, "python-2": 2 * FRAMES, "c++-2": 2 * FRAMES}
 KEEP = 8 << 20
 SETTINGS = {"capacity": "2GiB", "limit": "1GiB", "slab_size": "16MiB"}
 
