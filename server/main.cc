@@ -179,6 +179,7 @@ int Serve(const SettingsReader& reader, Device& device, const DaemonSettings& se
       [&](ServingState state) { rpc.SetServing(state == ServingState::kServing); });
   AdminService admin(broker, live, rpc.peers(), settings.socket);
   if (absl::Status started = rpc.Start({admin.service()}); !started.ok()) {
+    rpc.Shutdown(std::chrono::milliseconds(0));  // the service goes before the server does
     return Fail(CodeOf(started), "no-socket", started);
   }
   ServiceManager manager;
@@ -198,6 +199,10 @@ int Serve(const SettingsReader& reader, Device& device, const DaemonSettings& se
     ::unlink(settings.socket.c_str());
     ::unlink(absl::StrCat(settings.socket, std::string(kDescriptorSuffix)).c_str());
     ::_exit(kStopped);
+  }
+  const std::string last = absl::StrCat(settings.socket, std::string(kLastSuffix));
+  if (absl::Status written = admin.WriteStats(last); !written.ok()) {
+    LogWarning(Event("no-last-statistics").With("error", std::string(written.message())));
   }
   rpc.Shutdown(kShutdownGrace);
   LogInfo(Event("stopped").With("pid", ::getpid()));

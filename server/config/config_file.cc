@@ -91,7 +91,8 @@ absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path) {
     // An empty file fails the second test and is a fine one.
     if (!stream.is_open()) {
       const std::string what = absl::StrCat(path, ": ", std::strerror(errno));
-      return errno == ENOENT ? absl::NotFoundError(what) : absl::InvalidArgumentError(what);
+      if (errno == ENOENT) return absl::NotFoundError(what);
+      return errno == EACCES ? absl::PermissionDeniedError(what) : absl::InvalidArgumentError(what);
     }
     if (errno != 0)
       return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::strerror(errno)));

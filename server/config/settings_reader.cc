@@ -22,14 +22,13 @@ absl::StatusOr<ConfigFile> SettingsReader::File() const {
   const Sourced path = ConfigPath();
   if (path.text.empty()) return ConfigFile();
   absl::StatusOr<ConfigFile> file = ReadConfigFile(path.text);
-  if (file.ok() || path.origin == Origin::kDefault) {
-    if (absl::IsNotFound(file.status())) return ConfigFile();
-    return file;
-  }
-  if (absl::IsNotFound(file.status())) {
-    return absl::InvalidArgumentError(absl::StrCat(path.where, ": ", file.status().message()));
-  }
-  return file;
+  if (file.ok() || absl::IsInvalidArgument(file.status())) return file;
+  // A file that nobody named need not be there, nor be in a home directory that is ours (su).
+  const bool may_miss = path.origin == Origin::kDefault &&
+                        (absl::IsNotFound(file.status()) || scope_ == Scope::kUser);
+  if (may_miss) return ConfigFile();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path.where, path.where.empty() ? "" : ": ", file.status().message()));
 }
 
 absl::StatusOr<std::string> SettingsReader::Device() const {

@@ -29,7 +29,7 @@ struct ConfigFile {
 };
 
 // INVALID_ARGUMENT names file and line: not TOML, a key or a type of value that is unknown.
-// NOT_FOUND: no such file.
+// NOT_FOUND: no such file. PERMISSION_DENIED: not ours to read.
 absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path);
 
 struct Environment {

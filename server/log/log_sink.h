@@ -30,7 +30,7 @@ enum class LogFormat : uint8_t { kText, kJson };
 struct LogOptions {
   LogFormat format = LogFormat::kText;
   bool journal = false;
-  std::function<void(std::string_view line)> write;  // empty: stderr
+  std::function<void(std::string_view line)> write = {};  // empty: stderr
 };
 
 inline constexpr uint32_t kPerSecond = 10;

@@ -1,18 +1,25 @@
 #include "server/rpc/admin_service.h"
 
+#include <fcntl.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "nvcv_cached/v1/admin.grpc.pb.h"
+#include "proto/unique_fd.h"
 #include "server/rpc/admin_requests.h"
 #include "server/rpc/admin_worker.h"
 
@@ -192,6 +199,8 @@ class AdminService::Impl final : public v1::Admin::CallbackService {
                [=, this](const Caller& caller) { return requests_.Undrain(caller, reply); });
   }
 
+  AdminRequests& requests() { return requests_; }
+
   grpc::ServerWriteReactor<v1::Stats>* Watch(grpc::CallbackServerContext* context,
                                              const v1::WatchRequest* request) override {
     // Refused streams are answered by a reactor that does nothing else.
@@ -259,5 +268,19 @@ AdminService::AdminService(Broker& broker, LiveSettings& settings, const PeerReg
 AdminService::~AdminService() = default;
 
 grpc::Service* AdminService::service() { return impl_.get(); }
+
+absl::Status AdminService::WriteStats(const std::string& path) {
+  v1::Stats stats;
+  impl_->requests().GetStats(&stats);
+  const std::string unfinished = absl::StrCat(path, ".new");
+  ::unlink(unfinished.c_str());
+  const UniqueFd file(
+      ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (file && stats.SerializeToFileDescriptor(file.get()) &&
+      ::rename(unfinished.c_str(), path.c_str()) == 0) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(absl::StrCat(path, ": ", std::strerror(errno)));
+}
 
 }  // namespace nvcv_cached::server

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "server/config/live_settings.h"
 #include "server/rpc/broker.h"
 #include "server/rpc/peer.h"
@@ -25,6 +26,10 @@ class AdminService {
   ~AdminService();
 
   grpc::Service* service();
+
+  // Writes the statistics of this moment into a file, whole or not at all: for who looks after the
+  // daemon has left.
+  absl::Status WriteStats(const std::string& path);
 
  private:
   class Impl;
