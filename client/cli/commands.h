@@ -1,0 +1,18 @@
+// The commands of nvcv-cachectl, by what they do to a daemon. Each function adds its subcommands to
+// the parser; a command runs as the parser's callback, prints to stdout and throws Failure.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "client/cli/options.h"
+
+namespace nvcv_cached::cli {
+
+void AddStatusCommands(CLI::App& app,
+                       const GlobalOptions& options);               // status, stats, ping, version
+void AddListCommands(CLI::App& app, const GlobalOptions& options);  // sessions, slabs, leases
+void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit, policy, quota
+void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
+void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
+
+}  // namespace nvcv_cached::cli

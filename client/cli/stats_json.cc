@@ -1,0 +1,138 @@
+#include "client/cli/stats_json.h"
+
+#include <ctime>
+#include <map>
+#include <set>
+
+#include "client/cli/table.h"
+#include "proto/units.h"
+
+namespace nvcv_cached::cli {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+std::string Rfc3339(int64_t unix_ms) {
+  const std::time_t seconds = unix_ms / 1000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+// In the order of names: a protobuf map has none.
+template <class Map>
+Json Sorted(const Map& map) {
+  Json json = Json::object();
+  for (const auto& [key, value] : std::map<std::string, uint64_t>(map.begin(), map.end())) {
+    json[key] = value;
+  }
+  return json;
+}
+
+Json TotalsJson(const v1::Totals& t) {
+  return {{"hits", Hits(t)},
+          {"hits_exact", t.hits_exact()},
+          {"hits_size_class", t.hits_size_class()},
+          {"hits_depot", t.hits_depot()},
+          {"misses", Misses(t)},
+          {"misses_pool", t.misses_pool()},
+          {"misses_reclaim", t.misses_reclaim()},
+          {"misses_grow", t.misses_grow()},
+          {"refused", t.misses_refused()},
+          {"uncached_grants", t.uncached_grants()},
+          {"detached", t.detached()},
+          {"granted_ahead", t.granted_ahead()},
+          {"evictions", Sorted(t.evictions())},
+          {"evicted_bytes", Sorted(t.evicted_bytes())},
+          {"reclaims", Sorted(t.reclaims())},
+          {"sessions", t.sessions()},
+          {"sessions_ended", Sorted(t.sessions_ended())},
+          {"slab_allocations", t.slab_allocations()},
+          {"slab_frees", t.slab_frees()},
+          {"connections_refused", Sorted(t.connections_refused())},
+          {"device_errors", Sorted(t.device_errors())}};
+}
+
+}  // namespace
+
+uint64_t Hits(const v1::Totals& t) { return t.hits_exact() + t.hits_size_class() + t.hits_depot(); }
+
+uint64_t Misses(const v1::Totals& t) {
+  return t.misses_pool() + t.misses_reclaim() + t.misses_grow() + t.misses_refused();
+}
+
+std::string StateName(v1::DaemonState state) {
+  switch (state) {
+    case v1::STARTING:
+      return "starting";
+    case v1::SERVING:
+      return "serving";
+    case v1::DRAINING:
+      return "draining";
+    default:
+      return "failed";
+  }
+}
+
+Json SettingValue(const v1::Setting& setting) {
+  const std::string& text = setting.value();
+  const bool is_number = setting.key() != "mode" && !text.empty() && text.size() < 20 &&
+                         text.find_first_not_of("0123456789") == std::string::npos;
+  if (is_number) return std::stoull(text);
+  return text;
+}
+
+std::string ShownSetting(const v1::Setting& setting) {
+  static const std::set<std::string> kSizes{"capacity", "limit", "quota", "slab-size"};
+  const Json value = SettingValue(setting);
+  if (kSizes.count(setting.key()) > 0 && value.is_number()) return FormatSize(value.get<uint64_t>());
+  return Escaped(setting.value());
+}
+
+Json ToJson(const v1::Stats& s) {
+  Json settings = Json::object();
+  for (const v1::Setting& setting : s.settings()) {
+    settings[setting.key()] = {{"value", SettingValue(setting)}, {"origin", setting.origin()}};
+  }
+  const v1::DeviceInfo& device = s.device();
+  return {
+      {"schema", kStatsSchema},
+      {"time", Rfc3339(s.time_unix_ms())},
+      {"version", {{"daemon", s.daemon_version()}, {"protocol", s.protocol()}}},
+      {"device",
+       {{"kind", device.kind()},
+        {"id", device.id()},
+        {"index", device.index()},
+        {"name", device.name()},
+        {"total_bytes", device.total_bytes()},
+        {"free_bytes", s.device_free_bytes()}}},
+      {"state", StateName(s.state())},
+      {"pid", s.pid()},
+      {"socket", s.socket()},
+      {"epoch", s.epoch()},
+      {"uptime_seconds", s.uptime_seconds()},
+      {"settings", settings},
+      {"pool",
+       {{"pool_bytes", s.pool_bytes()},
+        {"bytes",
+         {{"in_use", s.in_use_bytes()},
+          {"idle", s.idle_bytes()},
+          {"draining", s.draining_bytes()},
+          {"quarantined", s.quarantined_bytes()},
+          {"free", s.free_bytes()},
+          {"slack", s.slack_bytes()}}},
+        {"capacity_bytes", s.capacity_bytes()},
+        {"largest_free_bytes", s.largest_free_bytes()},
+        {"foreign_bytes", s.foreign_bytes()}}},
+      {"cache",
+       {{"bytes", s.cache_bytes()}, {"items", s.cache_items()}, {"limit_bytes", s.limit_bytes()}}},
+      {"sessions", s.sessions()},
+      {"leases", {{"in_use", s.leases_in_use()}, {"idle", s.leases_idle()}}},
+      {"slabs", s.slabs()},
+      {"totals", TotalsJson(s.totals())}};
+}
+
+}  // namespace nvcv_cached::cli

@@ -1,0 +1,24 @@
+// A daemon's statistics as JSON: docs/stats.schema.json is its definition. Integers in base units,
+// no dots in names; only additions within a schema number.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "nvcv_cached/v1/admin.pb.h"
+
+namespace nvcv_cached::cli {
+
+inline constexpr int kStatsSchema = 1;
+
+nlohmann::ordered_json ToJson(const v1::Stats& stats);
+
+// Sizes and counts as numbers, all else as text; and the same for people.
+nlohmann::ordered_json SettingValue(const v1::Setting& setting);
+std::string ShownSetting(const v1::Setting& setting);
+
+uint64_t Hits(const v1::Totals& totals);
+uint64_t Misses(const v1::Totals& totals);
+std::string StateName(v1::DaemonState state);
+
+}  // namespace nvcv_cached::cli
