@@ -1,0 +1,112 @@
+"""Which daemons nvcv-cachectl finds, and that looking never starts one."""
+
+import json
+import os
+import socket
+
+import pytest
+from conditions import BIN, eventually
+from control import control
+
+
+@pytest.fixture
+def runtime(workshop):
+    """An environment whose user directory of sockets is the test's own."""
+    directory = workshop.root / "runtime"
+    sockets = directory / "nvcv-cached"
+    sockets.mkdir(parents=True, mode=0o700)
+    return {"XDG_RUNTIME_DIR": str(directory), "XDG_CONFIG_HOME": str(directory), "sockets": sockets}
+
+
+def say(runtime, *args, **env):
+    environment = {key: value for key, value in runtime.items() if key != "sockets"}
+    return control(*args, env={**environment, **env})
+
+
+@pytest.fixture
+def daemons(workshop, runtime):
+    """Two daemons of the user: sockets in his directory, each started in a place of its own."""
+    made = [workshop.daemon(), workshop.daemon()]
+    for name, daemon in zip(("host", "GPU-11112222-aaaa"), made, strict=True):
+        os.symlink(daemon.socket, runtime["sockets"] / f"{name}.sock")
+    return made
+
+
+READING = ["status", "stats", "sessions", "slabs", "leases", "limit", "policy", "quota", "ping", "config"]
+CHANGING = [["limit", "1MiB"], ["policy", "lru"], ["quota", "1MiB"], ["clear"], ["trim"], ["drain"], ["stop"]]
+
+
+def test_looking_NeverStartsADaemon(runtime):
+    for command in [*([name] for name in READING), *CHANGING]:
+        result = say(runtime, *command)
+        assert result.returncode == 4, result
+        assert "no nvcv-cached" in result.stderr and str(runtime["sockets"]) in result.stderr, result.stderr
+        assert "/run/nvcv-cached" in result.stderr and "nvcv-cachectl start" in result.stderr, result.stderr
+    assert not list(runtime["sockets"].iterdir())
+    assert say(runtime, "version").returncode == 0
+
+
+def test_reading_ShowsAllDaemons(runtime, daemons):
+    assert len(say(runtime, "status", "--no-headers").stdout.splitlines()) == 2
+    answers = json.loads(say(runtime, "stats", "-o", "json").stdout)
+    assert {answer["pid"] for answer in answers} == {daemon.process.pid for daemon in daemons}
+
+
+def test_device_ChoosesOne(runtime, daemons):
+    for name, daemon in (("host", daemons[0]), ("GPU-11112222-aaaa", daemons[1]), ("GPU-1111", daemons[1])):
+        assert json.loads(say(runtime, "stats", "-d", name, "-o", "json").stdout)["pid"] == daemon.process.pid
+    assert say(runtime, "stats", "-d", "GPU-9").returncode == 4
+
+
+def test_changing_NeedsOneDaemonOrAll(runtime, daemons):
+    refused = say(runtime, "limit", "1MiB")
+    assert refused.returncode == 2 and "--all" in refused.stderr, refused
+    assert {daemon.books().limit for daemon in daemons} == {64 << 20}
+    assert say(runtime, "-d", "host", "limit", "1MiB").returncode == 0
+    assert [daemon.books().limit >> 20 for daemon in daemons] == [1, 64]
+    assert say(runtime, "--all", "limit", "2MiB").returncode == 0
+    assert [daemon.books().limit >> 20 for daemon in daemons] == [2, 2]
+
+
+def test_address_WinsAndTheVariableIsTheSame(runtime, daemons):
+    for args, env in ((["--address", daemons[0].socket], {}), ([], {"NVCV_CACHED_ADDRESS": str(daemons[0].socket)})):
+        shown = json.loads(say(runtime, *args, "stats", "-o", "json", **env).stdout)
+        assert shown["pid"] == daemons[0].process.pid
+
+
+def test_stale_SocketsArePassedOver(runtime, daemons):
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(runtime["sockets"] / "stale.sock"))
+    (runtime["sockets"] / "file.sock").write_text("")
+    assert len(say(runtime, "status", "--no-headers").stdout.splitlines()) == 2
+    result = say(runtime, "--address", runtime["sockets"] / "stale.sock", "status")
+    assert result.returncode == 4 and "refused" in result.stderr, result
+
+
+def test_address_ThatIsTooLong(runtime):
+    result = say(runtime, "--address", "/tmp/" + "x" * 150, "status")
+    assert result.returncode == 2 and "107" in result.stderr, result
+
+
+def test_start_MakesADaemonThatStopEnds(runtime):
+    started = say(runtime, "start")
+    assert started.returncode == 0 and started.stdout.startswith("started pid "), started
+    try:
+        pid = json.loads(say(runtime, "stats", "-o", "json").stdout)["pid"]
+        assert f"started pid {pid} at {runtime['sockets']}/host.sock" in started.stdout
+        again = say(runtime, "start")
+        assert again.returncode == 0 and f"already running pid {pid}" in again.stdout, again
+        assert say(runtime, "ping").returncode == 0
+    finally:
+        stopped = say(runtime, "stop")
+    assert stopped.returncode == 0 and f"pid {pid}" in stopped.stdout, stopped
+    assert not os.path.exists(f"/proc/{pid}") or eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+    assert say(runtime, "status").returncode == 4
+
+
+def test_start_ThatFailsSaysWithWhatAndWhere(runtime):
+    (runtime["sockets"] / "host.sock").mkdir()
+    failed = say(runtime, "start")
+    assert failed.returncode in (1, 5), failed
+    assert "5" in failed.stderr and f"{runtime['sockets']}/host.sock.log" in failed.stderr, failed.stderr
+    assert str(BIN / "nvcv-cached") in failed.stderr, failed.stderr
