@@ -3,7 +3,10 @@
 Importing connects to nothing; the first object does, or `connect`. Names and behaviour are NVCV 0.19's.
 """
 
-from . import internal
+from . import (
+    _loading,  # noqa: F401 - before everything that is compiled
+    internal,
+)
 from ._core import (
     Device,
     ExternalBuffer,
