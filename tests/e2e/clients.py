@@ -14,9 +14,8 @@ from conditions import (
     FailedError,
     children,
     clean_environment,
-    eventually,
     maps,
-    process_state,
+    stop,
     table_bytes,
 )
 
@@ -89,8 +88,7 @@ class LineProcess:
         self.process.wait(DEADLINE)
 
     def stop(self):
-        self.process.send_signal(signal.SIGSTOP)
-        eventually(lambda: process_state(self.pid) in "Tt", "stopped")
+        stop(self.pid)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)

@@ -67,6 +67,13 @@ def process_state(pid):
         return "-"
 
 
+def stop(pid):
+    """SIGSTOP, and waits until every thread has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    eventually(lambda: all(process_state(task.name) in "Tt" for task in tasks.iterdir()), "all threads stopped")
+
+
 def maps(pid):
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         span, *_, what = line.split(maxsplit=5) if line.count(" ") > 5 else (line.split()[0], "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from books import Books, identities, layout
 from clients import Liar, Probe
-from conditions import BIN, DEADLINE, MIB, FailedError, children, clean_environment, eventually, kill_child
+from conditions import BIN, DEADLINE, MIB, FailedError, children, clean_environment, eventually, kill_child, stop
 
 
 class Daemon:
@@ -53,6 +53,12 @@ class Daemon:
     def kill(self):
         self.process.kill()
         self.process.wait(DEADLINE)
+
+    def stop(self):
+        stop(self.process.pid)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def terminate(self, timeout=DEADLINE):
         self.process.terminate()
@@ -139,16 +145,23 @@ class Daemon:
         return eventually(matches, f"{expected}")
 
     def check(self):
-        """All identities of books at rest, across every list that the daemon shows."""
-        books = self.books()
-        identities(books)
-        layout(self.slabs(), self.leases(), books)
-        sessions = self.sessions()
-        assert sum(row["in_use_bytes"] for row in sessions) == books.in_use
-        assert sum(row["idle_bytes"] for row in sessions) == books.idle
-        assert sum(row["quarantined_bytes"] for row in sessions) == books.quarantined
-        assert sum(row["cache_bytes"] for row in sessions) == books.cache_bytes
-        return books
+        """All identities of books at rest, across every list that the daemon shows.
+
+        The lists are read one after the other: a slab may go back to the device in between.
+        """
+
+        def agrees():
+            books = self.books()
+            identities(books)
+            layout(self.slabs(), self.leases(), books)
+            sessions = self.sessions()
+            assert sum(row["in_use_bytes"] for row in sessions) == books.in_use
+            assert sum(row["idle_bytes"] for row in sessions) == books.idle
+            assert sum(row["quarantined_bytes"] for row in sessions) == books.quarantined
+            assert sum(row["cache_bytes"] for row in sessions) == books.cache_bytes
+            return books
+
+        return eventually(agrees, "the lists agree", timeout=5)
 
 
 class Workshop:

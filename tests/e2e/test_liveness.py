@@ -1,6 +1,5 @@
 """Liveness, rules L1, L2 and L4 (L3 is in test_restart.py)."""
 
-import signal
 import time
 
 from conditions import MIB, FailedError, eventually, fails, kill_child
@@ -75,7 +74,7 @@ def test_L4_HungDaemonEndsInADeadline(daemon):
     kept = a.buffer(MIB)
     a.fill(kept, 5)
     a.idle(2 * MIB)
-    daemon.process.send_signal(signal.SIGSTOP)
+    daemon.stop()
     try:
         for verb in (["buffer", 1, 3 * MIB], ["clear"], ["limit", MIB], ["stats"]):
             begin = time.monotonic()
@@ -86,7 +85,7 @@ def test_L4_HungDaemonEndsInADeadline(daemon):
         a.call("loop", 100, 2 * MIB)  # hits do not need it
         assert a.wrong(kept, 5) == 0
     finally:
-        daemon.process.send_signal(signal.SIGCONT)
+        daemon.resume()
     a.call("limit", 64 * MIB)
     a.buffer(3 * MIB)
     # The grant that nobody waited for any more has been given back.
@@ -94,11 +93,11 @@ def test_L4_HungDaemonEndsInADeadline(daemon):
 
 
 def test_L4_HungDaemonAtConnect(daemon):
-    daemon.process.send_signal(signal.SIGSTOP)
+    daemon.stop()
     try:
         begin = time.monotonic()
         with fails("DeadlineExceeded", "Unavailable"):
             daemon.probe("a").call("connect", daemon.socket, 400)
         assert time.monotonic() - begin < 3
     finally:
-        daemon.process.send_signal(signal.SIGCONT)
+        daemon.resume()

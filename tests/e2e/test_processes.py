@@ -1,9 +1,8 @@
 """What processes and threads do: fork, exec, exit with live objects, many threads, short threads."""
 
 import random
-import signal
 
-from conditions import KIB, MIB, eventually, kill_child, process_state
+from conditions import KIB, MIB, eventually, kill_child, process_state, stop
 
 
 def test_fork_ChildGetsAClearErrorAndHarmsNothing(daemon):
@@ -170,9 +169,7 @@ def test_stop_OfAForkedChildOnly(daemon):
     a, b = daemon.probe("a"), daemon.probe("b")
     a.buffer(MIB)
     child = a.fork("live")["pid"]
-    import os
-
-    os.kill(child, signal.SIGSTOP)
+    stop(child)
     a.kill()
     daemon.quiet(quarantined=MIB)
     b.buffer(MIB, 8)
