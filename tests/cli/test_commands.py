@@ -190,4 +190,6 @@ def test_lists_ManyLeases(daemon):
     """More rows than gRPC's usual bound on a message."""
     a = daemon.probe("a")
     a.call("buffer", 30000, 512, timeout=120)
-    assert len(json.loads(daemon.say("leases", "-o", "json", "--timeout", "30s").stdout)) >= 30000  # and those granted ahead
+    assert (
+        len(json.loads(daemon.say("leases", "-o", "json", "--timeout", "30s").stdout)) >= 30000
+    )  # and those granted ahead
