@@ -118,7 +118,7 @@ Evicted Books::SetSessionLimit(SessionId id, uint64_t limit_bytes) {
 
 void Books::SlabReady(SlabId slab) {
   Turn turn(*impl_);
-  impl_->slabs.Ready(slab);
+  if (const auto group = impl_->slabs.Ready(slab)) impl_->requests.Serve(*group);
 }
 
 void Books::SlabFailed(SlabId slab, const absl::Status& status) {

@@ -15,6 +15,8 @@ using lease_table::Word;
 
 namespace {
 
+constexpr size_t kMostLost = 256;
+
 // Shown by whoever looks at the table before the client has written its own text.
 void StoreText(lease_table::Slot& slot, const std::string& text) {
   char bytes[lease_table::kSpecBytes] = {};
@@ -50,10 +52,10 @@ Ledger::GrantResult Ledger::Grant(SessionBooks& session, const AcquireRequest& r
   slot.last_used.store(static_cast<uint32_t>(now_ms - session.opened_ms),
                        std::memory_order_relaxed);
   StoreText(slot, request.spec);
-  const std::optional<Word> word = as == GrantAs::kHeld ? lease_table::Grant(slot, lease->word)
-                                   : as == GrantAs::kAhead
-                                       ? lease_table::GrantAhead(slot, lease->word)
-                                       : lease_table::GrantUncached(slot, lease->word);
+  const std::optional<Word> word =
+      as == GrantAs::kAhead      ? lease_table::GrantAhead(slot, lease->word)
+      : as == GrantAs::kUncached ? lease_table::GrantUncached(slot, lease->word)
+                                 : lease_table::Grant(slot, lease->word);
   lease->extent = extent;
   if (!word) {
     Condemn(session, "wrote into a slot that was not its own", *lease);
@@ -66,7 +68,7 @@ Ledger::GrantResult Ledger::Grant(SessionBooks& session, const AcquireRequest& r
   lease->size_class = size_class;
   lease->thread_tag = request.thread_tag;
   lease->first_release = word->version() + (as == GrantAs::kAhead ? 2 : 1);
-  lease->reused = false;
+  lease->reused = as == GrantAs::kKept;
   lease->key = {now_ms, index.NextSeq()};
   ++session.leases;
   session.leased_bytes += request.size_bytes;
@@ -250,6 +252,10 @@ void Ledger::Take(Lease& lease, EvictReason reason, Evicted& evicted) {
   StartDraining(lease);
   const bool free = TryReap(lease);
   if (before.state() != State::kIdle) return;
+  if (reason == EvictReason::kPressure && before.version() <= lease.first_release) {
+    session.lost.push_back({lease.size_bytes, now_ms});
+    if (session.lost.size() > kMostLost) session.lost.pop_front();
+  }
   ++evicted.items;
   evicted.bytes += lease.size_bytes;
   ++totals.evictions[static_cast<size_t>(reason)];

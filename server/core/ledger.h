@@ -36,8 +36,8 @@ namespace nvcv_cached::server::core {
 // What a look at a lease's slot has found.
 enum class Sight : uint8_t { kHeld, kIdle, kGone };  // gone: given back; free or draining now
 
-// How a block is granted: the states of lease_table.h.
-enum class GrantAs : uint8_t { kHeld, kUncached, kAhead };
+// How a block is granted: the states of lease_table.h. kKept: held, and known to be reused.
+enum class GrantAs : uint8_t { kHeld, kKept, kUncached, kAhead };
 
 struct Ledger {
   Ledger(const Settings& settings_in, uint64_t epoch_in, const Clock& clock_in)

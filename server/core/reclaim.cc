@@ -17,7 +17,8 @@ bool Reclaim::MayTake(const Lease& lease, const May& may) const {
   const SessionBooks& session = *lease.session;
   const bool own = lease.session == may.asker;
   const lease_table::Word word = lease_table::Look(session.slot(lease.slot)).word;
-  if (!lease.reused && word.version() <= lease.first_release) return !own || may.own_fresh;
+  const bool fresh = !lease.reused && word.version() <= lease.first_release;
+  if (fresh && (!own || may.own_fresh)) return true;
   const uint64_t idle_ms = ledger_.now_ms - session.LastUsedMs(lease, ledger_.now_ms);
   if (idle_ms < static_cast<uint64_t>(ledger_.settings.keep_time.count())) return false;
   return own ? may.own_kept : may.others_kept;

@@ -49,6 +49,9 @@ absl::Status Requests::Acquire(SessionBooks& session, AcquireRequest request) {
   const TimePoint deadline =
       ledger_.now + (request.timeout > Duration(0) ? request.timeout : kGrowthTimeout);
   Waiting waiting{session.id, std::move(request), deadline, ++arrivals_};
+  const auto keep_ms = static_cast<uint64_t>(ledger_.settings.keep_time.count());
+  waiting.lost = session.TakeLost(waiting.request.size_bytes,
+                                  ledger_.now_ms > keep_ms ? ledger_.now_ms - keep_ms : 0);
   const SizeClass size_class = ledger_.BlockBytes(waiting.request.size_bytes) <= kSmallBlockBytes
                                    ? SizeClass::kSmall
                                    : SizeClass::kLarge;
@@ -103,7 +106,7 @@ bool Requests::FindBlock(SessionBooks& session, Waiting& waiting, Wanted& wanted
   wanted.fit = Fit::kAny;  // what is taken back serves, whatever slab it lies in
   if (reclaim_.BeforeGrowth(session, wanted)) return waiting.reclaimed = true;
   if (slabs_.Growing(wanted)) return false;
-  if (slabs_.Grow(wanted)) {
+  if (slabs_.Grow(wanted, session.id)) {
     waiting.grew = true;
     return false;
   }
@@ -150,8 +153,11 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
                   OutOfMemory(ledger_, *session, request, slabs_.device_error()));
   }
   SendGrant grant{session->id, request.id, {}, {}};
-  if (ledger_.Grant(*session, request, cached ? GrantAs::kHeld : GrantAs::kUncached, wanted.fit,
-                    grant) != Ledger::GrantResult::kGranted) {
+  if (ledger_.Grant(*session, request,
+                    !cached        ? GrantAs::kUncached
+                    : waiting.lost ? GrantAs::kKept
+                                   : GrantAs::kHeld,
+                    wanted.fit, grant) != Ledger::GrantResult::kGranted) {
     return Outcome::kAnswered;  // the session is poisoned: nobody waits for an answer
   }
   Misses& of_tag = MissesOf(*session, request.thread_tag);
@@ -212,6 +218,30 @@ void Requests::Drop(SessionId session) {
   if (SessionBooks* books = ledger_.Find(session)) books->pending = 0;
 }
 
+void Requests::Serve(GroupId group) {
+  if (group >= lines_.size()) return;
+  auto& line = lines_[group];
+  const auto leave = [&](const Waiting& waiting) {
+    --waiting_;
+    if (SessionBooks* session = ledger_.Find(waiting.session)) --session->pending;
+  };
+  for (bool expired = true; expired && !line.empty();) {
+    while (!line.empty() && Try(line.front()) == Outcome::kAnswered) {
+      leave(line.front());
+      line.pop_front();
+    }
+    expired = std::erase_if(line, [&](const Waiting& waiting) {
+                if (waiting.deadline > ledger_.now) return false;
+                if (SessionBooks* session = ledger_.Find(waiting.session)) {
+                  Refuse(*session, waiting.request,
+                         OutOfMemory(ledger_, *session, waiting.request, slabs_.device_error()));
+                }
+                leave(waiting);
+                return true;
+              }) > 0;
+  }
+}
+
 void Requests::Serve() {
   if (waiting_ == 0) return;
   std::vector<std::pair<uint64_t, GroupId>> heads;
@@ -219,28 +249,7 @@ void Requests::Serve() {
     if (!lines_[group].empty()) heads.push_back({lines_[group].front().arrival, group});
   }
   std::sort(heads.begin(), heads.end());
-  const auto leave = [&](const Waiting& waiting) {
-    --waiting_;
-    if (SessionBooks* session = ledger_.Find(waiting.session)) --session->pending;
-  };
-  for (const auto& [arrival, group] : heads) {
-    auto& line = lines_[group];
-    for (bool expired = true; expired && !line.empty();) {
-      while (!line.empty() && Try(line.front()) == Outcome::kAnswered) {
-        leave(line.front());
-        line.pop_front();
-      }
-      expired = std::erase_if(line, [&](const Waiting& waiting) {
-                  if (waiting.deadline > ledger_.now) return false;
-                  if (SessionBooks* session = ledger_.Find(waiting.session)) {
-                    Refuse(*session, waiting.request,
-                           OutOfMemory(ledger_, *session, waiting.request, slabs_.device_error()));
-                  }
-                  leave(waiting);
-                  return true;
-                }) > 0;
-    }
-  }
+  for (const auto& [arrival, group] : heads) Serve(group);
 }
 
 std::optional<TimePoint> Requests::NextDeadline() const {

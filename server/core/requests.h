@@ -32,6 +32,9 @@ class Requests {
   void Drop(SessionId session);  // it is not waiting any more
   // Looks whether those who wait can be served, oldest first; refuses those whose time is over.
   void Serve();
+  // A slab has come for this group: it is served before somebody else finds the slab empty and
+  // takes it.
+  void Serve(GroupId group);
   bool waiting() const { return waiting_ > 0; }
   std::optional<TimePoint> NextDeadline() const;
 
@@ -41,6 +44,8 @@ class Requests {
     AcquireRequest request;
     TimePoint deadline;
     uint64_t arrival;
+    bool lost =
+        false;  // one of this size was taken from it a moment ago, before it could be reused
     bool reclaimed = false, grew = false;
   };
   enum class Outcome : uint8_t { kAnswered, kWaits };

@@ -40,6 +40,16 @@ Lease* SessionBooks::TakeVacant(uint64_t epoch) {
   return &fresh;
 }
 
+bool SessionBooks::TakeLost(uint64_t size_bytes, uint64_t since_ms) {
+  while (!lost.empty() && lost.front().at_ms < since_ms) lost.pop_front();
+  for (auto it = lost.begin(); it != lost.end(); ++it) {
+    if (it->size_bytes != size_bytes) continue;
+    lost.erase(it);
+    return true;
+  }
+  return false;
+}
+
 uint32_t SessionBooks::ThreadTag(const Lease& lease) const {
   const uint32_t tag = slot(lease.slot).thread_tag.load(std::memory_order_relaxed);
   return tag < lease_table::kCounterLines ? tag : lease.thread_tag;

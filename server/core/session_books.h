@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -48,6 +49,16 @@ struct SessionBooks {
   std::optional<uint64_t> own_quota;
   SlabSet mapped;  // slabs that it has been told of and has not unmapped
   SessionQueues queues;
+
+  // Sizes of leases that were taken before they were ever reused, newest last. One that is asked
+  // for again within the keep time would have been reused: its next lease counts as such from the
+  // start, or processes that use several specs in turn would take them from each other for ever
+  // (C10).
+  struct Lost {
+    uint64_t size_bytes, at_ms;
+  };
+  std::deque<Lost> lost;
+  bool TakeLost(uint64_t size_bytes, uint64_t since_ms);
 
   Misses misses;
   std::vector<Misses> misses_by_tag;

@@ -13,7 +13,7 @@ constexpr Duration kGrowAgain{100};
 constexpr Duration kNever = std::chrono::hours(24 * 365 * 10);
 }  // namespace
 
-bool SlabLife::Grow(const Wanted& wanted) {
+bool SlabLife::Grow(const Wanted& wanted, SessionId asker) {
   if (!MayGrow()) return false;
   const uint64_t held = ledger_.pool.held_bytes();
   const uint64_t capacity = ledger_.settings.capacity_bytes;
@@ -30,10 +30,15 @@ bool SlabLife::Grow(const Wanted& wanted) {
         small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes, kPageBytes);
     bytes = std::max(least, std::min(usual, (capacity - held) / kPageBytes * kPageBytes));
   }
-  // What stands empty and did not suit goes back, as much as comes.
+  // What stands empty and did not suit goes back, as much as comes. Not what others map: one that is
+  // stopped, or dead with a living fork, does not unmap, and what it left would serve nobody.
   uint64_t back = 0;
   for (Slab* slab : EmptySlabs()) {
     if (back >= bytes || slab->group != wanted.group) continue;
+    if (std::any_of(slab->mapped_by.begin(), slab->mapped_by.end(),
+                    [asker](SessionId id) { return id != asker; })) {
+      continue;
+    }
     back += slab->size_bytes;
     Retire(*slab);
   }
@@ -135,13 +140,14 @@ bool SlabLife::Returning() const {
          ledger_.pool.CountIn(SlabState::kDoomed) > 0;
 }
 
-void SlabLife::Ready(SlabId id) {
+std::optional<GroupId> SlabLife::Ready(SlabId id) {
   Slab* slab = ledger_.pool.Find(id);
-  if (slab == nullptr || slab->state != SlabState::kAllocating) return;
+  if (slab == nullptr || slab->state != SlabState::kAllocating) return std::nullopt;
   ++ledger_.totals.slab_allocations;
   ++ledger_.freed;
   device_error_.clear();
   ledger_.pool.Serve(*slab, ledger_.now);
+  return slab->group;
 }
 
 void SlabLife::Failed(SlabId id, const absl::Status& status) {

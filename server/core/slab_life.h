@@ -25,7 +25,7 @@ class SlabLife {
 
   // Asks the device for a slab that the block fits into. False: the capacity does not allow it, or
   // the device has just refused.
-  bool Grow(const Wanted& wanted);
+  bool Grow(const Wanted& wanted, SessionId asker);
   // A slab for it is on its way.
   bool Growing(const Wanted& wanted) const;
   // Makes capacity for such a slab out of empty slabs, then out of slabs in which nothing is in
@@ -35,7 +35,8 @@ class SlabLife {
   bool Freeing() const;
   bool Returning() const;
 
-  void Ready(SlabId id);
+  std::optional<GroupId> Ready(
+      SlabId id);  // the group that has it; nullopt: no such slab is awaited
   void Failed(SlabId id, const absl::Status& status);
   void Freed(SlabId id);
   absl::Status Unmapped(SessionBooks& session, SlabId id);

@@ -51,6 +51,7 @@ Peaks RunTrace(uint64_t seed, bool fifo, int images) {
     peaks.leased = std::max(peaks.leased, leased);
     peaks.slabs = std::max(peaks.slabs, world.device_bytes);
     client.ForgetAnswers();
+    world.grant_log.clear();
   }
   peaks.growths = world.books.GetTotals().slab_allocations;
   return peaks;

@@ -342,11 +342,11 @@ TEST(Memory, M4_CrossingADomainGoesBackToTheDevice) {
   World world(settings);
   Client& a = world.Open("a", "uid:1");
   Client& b = world.Open("b", "uid:2");
-  auto handle = a.Acquire(8 * kMiB);
+  auto handle = a.Acquire(4 * kMiB);
   a.Release(*handle);
   Client::Options options;
   options.timeout = Duration(1000);
-  auto other = b.Acquire(8 * kMiB, options);
+  auto other = b.Acquire(4 * kMiB, options);
   ASSERT_TRUE(other);
   EXPECT_NE(other->block.slab, handle->block.slab);
   EXPECT_TRUE(a.slabs.empty());

@@ -319,26 +319,27 @@ class Trace {
     return nullptr;
   }
 
-  // Takes in what was granted, and checks that the bytes were anybody's to give.
+  // Takes in what was granted, in order, and checks that the bytes were anybody's to give.
   void Collect() {
-    for (auto& process : processes_) {
-      Client& client = *process->client;
-      for (auto& [request, grant] : client.grants) {
-        EXPECT_TRUE(process->serves());
-        for (const GrantedLease& lease : grant.leases) {
-          auto item = std::make_shared<Item>();
-          item->session = client.id();
-          item->handle = Handle{lease.slot, lease.word, lease.block, client.SizeOf(request)};
-          item->state = lease.word.state();
-          item->revoked_at_grant = lease.word.revoked();
-          item->released_ms = NowMs();
-          EXPECT_GE(lease.block.size, item->handle.size);
-          CheckBlock(*process, item);
-          process->items.push_back(item);
-        }
+    for (const SendGrant& grant : world_.grant_log) {
+      Process* process = FindProcess(grant.session);
+      ASSERT_NE(process, nullptr);
+      EXPECT_TRUE(process->serves());
+      for (const GrantedLease& lease : grant.leases) {
+        auto item = std::make_shared<Item>();
+        item->session = grant.session;
+        item->handle =
+            Handle{lease.slot, lease.word, lease.block, process->client->SizeOf(grant.request)};
+        item->state = lease.word.state();
+        item->revoked_at_grant = lease.word.revoked();
+        item->released_ms = NowMs();
+        EXPECT_GE(lease.block.size, item->handle.size);
+        CheckBlock(*process, item);
+        process->items.push_back(item);
       }
-      client.ForgetAnswers();
     }
+    world_.grant_log.clear();
+    for (auto& process : processes_) process->client->ForgetAnswers();
     for (size_t i = 0; i < processes_.size(); ++i) {
       if (!processes_[i]->client->ended) continue;
       Process& process = *processes_[i];

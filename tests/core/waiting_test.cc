@@ -136,10 +136,10 @@ TEST(Waiting, C8_WhatCouldNotHelpIsNotTaken) {
   World world(OneSlab());
   Client& a = world.Open("a", "uid:1");
   Client& b = world.Open("b", "uid:2");
-  ASSERT_TRUE(a.Acquire(8 * kMiB));  // pins its slab
-  auto idle = a.Acquire(8 * kMiB);
+  ASSERT_TRUE(a.Acquire(4 * kMiB));  // pins its slab
+  auto idle = a.Acquire(4 * kMiB);
   a.Release(*idle);
-  EXPECT_NE(b.Refused(b.Ask(8 * kMiB, Within(100))), nullptr);
+  EXPECT_NE(b.Refused(b.Ask(4 * kMiB, Within(100))), nullptr);
   EXPECT_TRUE(a.Reuse(*idle));
 }
 

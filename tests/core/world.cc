@@ -139,6 +139,7 @@ void World::Run() {
         Client* client = Find(grant->session);
         for (const auto& slab : grant->new_slabs) client->slabs[slab.id] = slab.size_bytes;
         client->grants[grant->request] = *grant;
+        grant_log.push_back(*grant);
       } else if (auto* refusal = std::get_if<SendRefusal>(&effect)) {
         Find(refusal->session)->refusals[refusal->request] = *refusal;
       } else if (auto* retire = std::get_if<SendRetire>(&effect)) {

@@ -141,6 +141,7 @@ class World {
   bool device_waits = false;  // slabs are made and freed only by DeviceWorks
   bool device_fails = false;
   std::deque<Effect> device_jobs;
+  std::vector<SendGrant> grant_log;  // of all clients, in order
   std::map<SlabId, uint64_t> device_slabs;
   uint64_t peak_device_bytes = 0, device_bytes = 0;
 
