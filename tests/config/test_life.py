@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
-from pathlib import Path
 
 from conditions import DEADLINE, MIB, eventually
 
@@ -123,7 +123,7 @@ def test_drain_WhatIsReleasedMeanwhileGoesBackToo(workshop):
     eventually(lambda: daemon.books().raw["state"] == "draining", "draining")
     second = a.buffer(2 * MIB)
     a.drop(second)
-    daemon.quiet(in_use=MIB)
+    daemon.quiet(in_use=MIB, idle=0)
     assert daemon.process.poll() is None
     a.drop(first)
     assert daemon.process.wait(DEADLINE) == 0
@@ -188,7 +188,10 @@ def test_manager_IsToldReadyReloadingStopping(workshop):
 
 
 def test_descriptors_TheLimitIsRaised(workshop):
-    daemon = workshop.daemon()
-    limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
-    soft, hard = next(line for line in limits.splitlines() if line.startswith("Max open files")).split()[3:5]
-    assert soft == hard
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        daemon = workshop.daemon()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (before[1], before[1])
