@@ -16,10 +16,9 @@ using lease_table::State;
 using lease_table::Word;
 
 FakeSource& FakeSource::Install() {
-  static std::atomic<FakeSource*> installed{nullptr};
-  if (FakeSource* const last = installed.load()) last->Close();
-  auto* const source = new FakeSource;
-  installed.store(source);
+  static auto* const all = new std::vector<FakeSource*>;  // never destroyed, and no leak
+  if (!all->empty()) all->back()->Close();
+  FakeSource* const source = all->emplace_back(new FakeSource);
   InstallSource(source);
   return *source;
 }
