@@ -12,6 +12,7 @@ not apply or does not build is an error: it has to follow the code.
 """
 
 import argparse
+import contextlib
 import filecmp
 import os
 import shutil
@@ -75,8 +76,17 @@ class Workbench:
     def make(self):
         self.command(["cmake", "--build", self.build, "--target", *TARGETS])
 
-    def patch(self, path, *flags):
-        self.command(["patch", "-p1", "--no-backup-if-mismatch", "-d", self.tree, "-i", path, *flags])
+    @contextlib.contextmanager
+    def patched(self, path):
+        """The tree with the patch in it, and as it was afterwards, whatever happens."""
+        names = [line.removeprefix("+++ b/") for line in path.read_text().splitlines() if line.startswith("+++ ")]
+        before = {name: (self.tree / name).read_bytes() for name in names}
+        try:
+            self.command(["patch", "-p1", "--no-backup-if-mismatch", "-d", self.tree, "-i", path])
+            yield
+        finally:
+            for name, text in before.items():
+                (self.tree / name).write_bytes(text)
 
     def test(self, *names):
         """None when all pass, else what pytest said last."""
@@ -124,12 +134,9 @@ def main():
     survivors = 0
     for mutant in mutants:
         begin = time.monotonic()
-        bench.patch(mutant.path)
-        try:
+        with bench.patched(mutant.path):
             bench.make()
             output = bench.test(mutant.test)
-        finally:
-            bench.patch(mutant.path, "-R")
         survivors += output is None
         said = f"caught: {why(output)}" if output else "SURVIVED"
         print(f"{mutant.rule:4} {mutant.breaks}\n     {mutant.test.rpartition('::')[2]} ", end="")
