@@ -113,6 +113,20 @@ def test_readme_other_blocks_are_make_and_git():
     assert targets <= {name for names in made for name in names.split()}
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocol.md", "tests/model/README.md"])
+def test_pages_name_files_that_exist(page):
+    """A path or a file's name in code font names something in the tree; `NAME` stands for any."""
+    names = re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:cc|h|py|proto|md|json|sh|patch)|(?:[a-z_]+/)+)`", (ROOT / page).read_text())
+    assert names
+    tree = set(subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split())
+    for name in names:
+        if name.endswith("/"):
+            assert any(f"/{path}".find(f"/{name}") >= 0 for path in tree), name
+        else:
+            wanted = re.compile(r"(^|/)" + re.escape(name).replace("NAME", r"\w+") + "$")
+            assert any(wanted.search(path) for path in tree), name
+
+
 def test_readme_has_a_block_of_each_kind():
     for language in ("", "text", "cpp", "python", "sh"):
         assert blocks(language), language
