@@ -331,10 +331,10 @@ absl::StatusOr<Stats> Connection::Count(Scope scope, uint32_t thread_tag) {
   stats.hits_size_class += counts.hits_size_class();
   stats.hits_depot += counts.hits_depot();
   stats.hits = stats.hits_exact + stats.hits_size_class + stats.hits_depot;
-  stats.misses = counts.misses();
-  stats.misses_reclaim = counts.misses_reclaim();
-  stats.misses_grow = counts.misses_grow();
-  stats.refused = counts.refused();
+  stats.misses += counts.misses();
+  stats.misses_reclaim += counts.misses_reclaim();
+  stats.misses_grow += counts.misses_grow();
+  stats.refused += counts.refused();
   stats.cache_items = counts.cache_items();
   stats.cache_bytes = counts.cache_bytes();
   return stats;

@@ -58,8 +58,8 @@ class Connection final : public LeaseSource {
   // Connects if a daemon is there, but starts none: nullopt when there is none.
   absl::StatusOr<std::optional<uint64_t>> Limit();
   absl::Status Clear(Scope scope, uint32_t thread_tag);
-  // What the daemon counts for the scope; zeros where nothing is connected. Hits are of all
-  // sessions so far.
+  // What the daemon counts for the scope; zeros where nothing is connected. Hits and
+  // misses are of all sessions so far.
   absl::StatusOr<Stats> Count(Scope scope, uint32_t thread_tag);
 
   // The process ends: goodbye, in `patience` at most. Later calls are UNAVAILABLE.
@@ -94,7 +94,7 @@ class Connection final : public LeaseSource {
   std::optional<uint64_t> limit_bytes_;
   std::optional<Device> device_;
   DeviceTraits traits_;
-  Stats past_;        // hits of closed sessions
+  Stats past_;        // hits and misses of closed sessions
   BackOff back_off_;  // of the keeper's looks for a daemon
   Deadline next_attempt_{};
 };

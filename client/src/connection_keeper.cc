@@ -112,6 +112,10 @@ void Connection::MendOrClose(const std::shared_ptr<Link>& link) {
   past_.hits_size_class += hits.size_class;
   past_.hits_depot += hits.depot;
   past_.hits = past_.hits_exact + past_.hits_size_class + past_.hits_depot;
+  past_.misses += link->misses().all;
+  past_.misses_reclaim += link->misses().reclaim;
+  past_.misses_grow += link->misses().grow;
+  past_.refused += link->misses().refused;
   back_off_.Reset();
   next_attempt_ = Clock::now();
 }

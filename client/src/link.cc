@@ -147,6 +147,10 @@ void Link::Deliver(uint64_t request_id, absl::Status status, Answer answer) {
 
 void Link::OnGrant(v1::ServerMessage& message) {
   const v1::Grant& grant = message.grant();
+  misses_.all.fetch_add(1, std::memory_order_relaxed);
+  if (grant.served() == v1::SERVED_BY_RECLAIM)
+    misses_.reclaim.fetch_add(1, std::memory_order_relaxed);
+  if (grant.served() == v1::SERVED_BY_GROWTH) misses_.grow.fetch_add(1, std::memory_order_relaxed);
   std::vector<Session::GrantedSlab> slabs;
   for (const v1::Slab& slab : grant.slabs()) slabs.push_back({slab.slab(), slab.size_bytes()});
   std::vector<Session::GrantedLease> granted;
@@ -189,6 +193,8 @@ void Link::OnMessage(v1::ServerMessage& message) {
       if (session_ != nullptr) OnGrant(message);
       return;
     case v1::ServerMessage::kRefusal:
+      misses_.all.fetch_add(1, std::memory_order_relaxed);
+      misses_.refused.fetch_add(1, std::memory_order_relaxed);
       Deliver(message.refusal().request_id(), RefusalStatus(message.refusal()), {});
       return;
     case v1::ServerMessage::kRetire: {

@@ -71,6 +71,12 @@ class Link final : public Stream::Listener {
   bool closed() const { return state_.load(std::memory_order_acquire) == State::kClosed; }
   absl::Status end_status() const;  // of the last stream that ended
 
+  // The answers to acquires, as the daemon counts them too; after it is gone nobody else knows.
+  struct Misses {
+    std::atomic<uint64_t> all{0}, reclaim{0}, grow{0}, refused{0};
+  };
+  const Misses& misses() const { return misses_; }
+
   // Takes the session up again. NOT_FOUND: the daemon no longer knows it, or there is none: Close.
   // UNAVAILABLE, ABORTED, DEADLINE_EXCEEDED: try again.
   absl::Status Resume(Deadline deadline);
@@ -108,6 +114,7 @@ class Link final : public Stream::Listener {
   std::atomic<State> state_{State::kOpening};
   std::atomic<uint64_t> next_request_id_{1};
   std::atomic<uint64_t> received_{0};  // messages of this session, Welcomes not counted
+  Misses misses_;
 
   std::unique_ptr<Stream> stream_;  // replaced by Resume alone, under sending_
 

@@ -20,6 +20,8 @@ struct GrantedLease {
   Block block;
 };
 
+enum class Served : uint8_t { kPool, kReclaim, kGrowth };
+
 // Answer to an Acquire. `new_slabs` are those that the session has not been told of before.
 struct SendGrant {
   SessionId session = 0;
@@ -30,6 +32,7 @@ struct SendGrant {
     uint64_t size_bytes;
   };
   std::vector<NewSlab> new_slabs;
+  Served served = Served::kPool;
 };
 
 enum class RefusalReason : uint8_t { kOther, kOutOfMemory, kQuota, kTableFull };

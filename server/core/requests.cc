@@ -152,7 +152,7 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
     return Refuse(*session, request,
                   OutOfMemory(ledger_, *session, request, slabs_.device_error()));
   }
-  SendGrant grant{session->id, request.id, {}, {}};
+  SendGrant grant{.session = session->id, .request = request.id, .leases = {}, .new_slabs = {}};
   if (ledger_.Grant(*session, request,
                     !cached        ? GrantAs::kUncached
                     : waiting.lost ? GrantAs::kKept
@@ -167,8 +167,10 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
     ++total;
   };
   if (waiting.grew) {
+    grant.served = Served::kGrowth;
     count(&Misses::grow, ledger_.totals.misses_grow);
   } else if (waiting.reclaimed) {
+    grant.served = Served::kReclaim;
     count(&Misses::reclaim, ledger_.totals.misses_reclaim);
   } else {
     count(&Misses::pool, ledger_.totals.misses_pool);

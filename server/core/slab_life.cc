@@ -30,8 +30,8 @@ bool SlabLife::Grow(const Wanted& wanted, SessionId asker) {
         small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes, kPageBytes);
     bytes = std::max(least, std::min(usual, (capacity - held) / kPageBytes * kPageBytes));
   }
-  // What stands empty and did not suit goes back, as much as comes. Not what others map: one that is
-  // stopped, or dead with a living fork, does not unmap, and what it left would serve nobody.
+  // What stands empty and did not suit goes back, as much as comes. Not what others map: one that
+  // is stopped, or dead with a living fork, does not unmap, and what it left would serve nobody.
   uint64_t back = 0;
   for (Slab* slab : EmptySlabs()) {
     if (back >= bytes || slab->group != wanted.group) continue;
@@ -114,7 +114,10 @@ bool SlabLife::MakeCapacity(const Wanted& wanted) {
   const uint64_t least = LeastBytes(wanted);
   const uint64_t capacity = ledger_.settings.capacity_bytes;
   uint64_t staying = 0;
+  // Those that nobody maps come back for certain: a silent process never answers a Retire.
   std::vector<Slab*> victims = EmptySlabs();
+  std::stable_partition(victims.begin(), victims.end(),
+                        [](const Slab* slab) { return slab->mapped_by.empty(); });
   for (const auto& [id, slab] : ledger_.pool.slabs()) {
     if (slab->state == SlabState::kServing || slab->state == SlabState::kAllocating) {
       staying += slab->size_bytes;

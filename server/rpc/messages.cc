@@ -71,6 +71,9 @@ v1::ServerMessage GrantMessage(const SendGrant& grant, const SessionSink::Handle
   v1::ServerMessage message;
   v1::Grant& out = *message.mutable_grant();
   out.set_request_id(grant.request);
+  out.set_served(grant.served == Served::kGrowth    ? v1::SERVED_BY_GROWTH
+                 : grant.served == Served::kReclaim ? v1::SERVED_BY_RECLAIM
+                                                    : v1::SERVED_BY_POOL);
   out.mutable_leases()->Reserve(static_cast<int>(grant.leases.size()));
   for (const GrantedLease& lease : grant.leases) {
     v1::Lease& entry = *out.add_leases();

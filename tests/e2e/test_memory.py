@@ -10,10 +10,6 @@ from conditions import KIB, MIB, eventually, fails, kill_child, process_state
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="clients of two uids need root")
 
-# The memory that such a process left idle stays pinned when its slab was meant to go back: a known defect.
-PINNED = pytest.mark.xfail(reason="an empty slab that a silent process maps is retired and serves nobody", strict=False)
-
-
 
 def take_everything(probe, size_bytes, seed):
     """Takes buffers until the pool is exhausted, each filled; returns their ids."""
@@ -56,7 +52,6 @@ def test_M1_BlockIsInOnePlace(workshop):
     daemon.quiet(in_use=0, idle=0, draining=0, slack=0, cache_bytes=0)
 
 
-@PINNED
 def test_M2_DeadProcessWithLivingForkKeepsItsMemory(workshop):
     """A child of fork() writes on after its parent was killed: what it can write to serves nobody."""
     daemon = workshop.daemon(capacity=16 * MIB)
@@ -79,7 +74,6 @@ def test_M2_DeadProcessWithLivingForkKeepsItsMemory(workshop):
     daemon.check()
 
 
-@PINNED
 def test_M2_ExecQuarantinesWhatWasHeld(workshop):
     """exec() closes the socket, the process lives: held memory waits for its end, idle does not."""
     daemon = workshop.daemon(capacity=16 * MIB)

@@ -119,6 +119,7 @@ def test_L3_ClientsKeepWhatTheyUse(workshop):
     daemon.quiet(in_use=0, idle=8 * MIB)
     eventually(lambda: a.mapped() <= 8 * MIB, "the old slab is unmapped")
     a.call("loop", 10, 8 * MIB)
+    assert a.stats()["misses"] == 3  # two at the old daemon, which nobody else remembers
     daemon.check()
 
 
