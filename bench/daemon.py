@@ -65,16 +65,17 @@ class Daemon:
 
     def kernel_bytes(self):
         """Slab bytes by the kernel: what the daemon's memfds of slabs really take."""
-        total = 0
+        sizes = {}  # by inode: several descriptors may name one slab
         folder = f"/proc/{self.pid}/fd"
         for name in os.listdir(folder):
             try:
                 target = os.readlink(f"{folder}/{name}")
                 if target.startswith("/memfd:") and "slab" in target:
-                    total += os.stat(f"{folder}/{name}").st_blocks * 512
+                    found = os.stat(f"{folder}/{name}")
+                    sizes[found.st_ino] = found.st_blocks * 512
             except FileNotFoundError:
                 continue
-        return total
+        return sum(sizes.values())
 
     def cpu_seconds(self):
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -11,13 +11,15 @@ import memory
 import pipeline
 from photos import boxes
 
-ROUNDS = 5
-FRAMES = 12  # of one burst, from PHOTOS_AT_ONCE photographs
+ROUNDS = 4
+FRAMES = 36  # of one burst: PASSES over CROPS of PHOTOS_AT_ONCE photographs
+PASSES = 3
 PHOTOS_AT_ONCE = 3
 CROPS = 4  # of each photograph; all workers make the same ones
 FAULT_FRAMES = {"python-1": 3 * FRAMES, "c++-1": 3 * FRAMES, "python-2": 2 * FRAMES, "c++-2": 2 * FRAMES}
 KEEP = 8 << 20
-SETTINGS = {"capacity": "2GiB", "limit": "1GiB", "slab_size": "16MiB"}
+# Bursts last about a second here: what was idle for a frame's time may serve the next burst.
+SETTINGS = {"capacity": "2GiB", "limit": "1GiB", "slab_size": "16MiB", "keep_time": "20ms"}
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Plan:
     def burst(self, worker, turn):
         first = (worker * 2 + turn * PHOTOS_AT_ONCE) % len(self.photos)
         chosen = [(first + step) % len(self.photos) for step in range(PHOTOS_AT_ONCE)]
-        return [frame for photo in chosen for frame in self.frames if frame.photo == photo]
+        return [frame for photo in chosen for frame in self.frames if frame.photo == photo] * PASSES
 
 
 def expected(plan, progress):

@@ -73,13 +73,14 @@ class Worker:
         return words
 
     def begin(self, photos, frames, save=None):
-        """Tells a burst: decode, process, keep all; `save` maps jobs to files for their first result."""
+        """Tells a burst: decode, process, keep the last ones; `save` maps jobs to files for their first result."""
+        unsaved = dict(save or {})
         for photo in sorted({frame.photo for frame in frames}):
             self.tell("photo", photo, photos[photo])
         for frame in frames:
             self.tell("frame", frame.job, frame.photo, *frame.box)
-            if save and frame.job in save:
-                self.tell("save", frame.job, save[frame.job])
+            if frame.job in unsaved:
+                self.tell("save", frame.job, unsaved.pop(frame.job))
 
     def collect(self, frames, progress):
         """Takes the burst's answers. False: the worker was killed."""

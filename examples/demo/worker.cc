@@ -2,8 +2,9 @@
 //
 //   photo NUMBER PATH      decodes the file and keeps it until the burst's end
 //   frame JOB PHOTO Y X HEIGHT WIDTH
-//                          processes a crop of it, keeps the results, answers "frame JOB CHECKSUM"
-//   save JOB PATH          writes the first result of that frame, rows of bytes
+//                          processes a crop of it, keeps the results of the last 8 such frames,
+//                          answers "frame JOB CHECKSUM"
+//   save JOB PATH          writes the first result of that frame, the last one made, rows of bytes
 //   end                    drops all, answers "end HITS MISSES"
 //   keep BYTES             holds a buffer of that size, filled with 0x5a; answers "kept"
 //   check                  answers "intact" if it still is
@@ -12,12 +13,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pipeline.h"
@@ -34,6 +37,8 @@ void Save(const nc::Tensor& image, const std::string& path) {
   }
 }
 
+constexpr std::size_t kKept = 8;
+
 class Worker {
  public:
   void Obey(const std::string& line) {
@@ -47,12 +52,12 @@ class Worker {
     } else if (verb == "frame") {
       demo::Box box;
       words >> job >> photo >> box.y >> box.x >> box.height >> box.width;
-      std::vector<nc::Tensor>& results =
-          results_.insert_or_assign(job, demo::Process(photos_.at(photo), box)).first->second;
-      std::cout << "frame " << job << ' ' << demo::Checksum(results) << std::endl;
+      results_.emplace_back(job, demo::Process(photos_.at(photo), box));
+      if (results_.size() > kKept) results_.pop_front();
+      std::cout << "frame " << job << ' ' << demo::Checksum(results_.back().second) << std::endl;
     } else if (verb == "save") {
       words >> job >> path;
-      Save(results_.at(job).front(), path);
+      Save(results_.back().second.front(), path);
     } else if (verb == "end") {
       photos_.clear();
       results_.clear();
@@ -74,7 +79,7 @@ class Worker {
 
  private:
   std::map<int, nc::Tensor> photos_;
-  std::map<int, std::vector<nc::Tensor>> results_;
+  std::deque<std::pair<int, std::vector<nc::Tensor>>> results_;
   std::optional<nc::Buffer> kept_;
 };
 

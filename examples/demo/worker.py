@@ -1,11 +1,15 @@
 """A worker of the demo in Python: does what worker.cc does, told by the same lines (they are explained there)."""
 
+import collections
 import sys
 
 import numpy as np
 import nvcv_cached as nvcv
 import pipeline
 from PIL import Image
+
+
+KEPT = 8
 
 
 def make(shape, dtype):
@@ -22,17 +26,17 @@ def decode(path):
 
 
 def main():
-    photos, results, kept = {}, {}, None
+    photos, results, kept = {}, collections.deque(maxlen=KEPT), None
     for line in sys.stdin:
         verb, *words = line.split()
         if verb == "photo":
             photos[words[0]] = decode(words[1])
         elif verb == "frame":
             job, photo, *box = words
-            results[job] = pipeline.process(photos[photo], [int(number) for number in box], make)
-            print("frame", job, pipeline.checksum(results[job]), flush=True)
+            results.append(pipeline.process(photos[photo], [int(number) for number in box], make))
+            print("frame", job, pipeline.checksum(results[-1]), flush=True)
         elif verb == "save":
-            np.ascontiguousarray(results[words[0]][0]).tofile(words[1])
+            np.ascontiguousarray(results[-1][0]).tofile(words[1])
         elif verb == "end":
             photos.clear()
             results.clear()
