@@ -210,7 +210,7 @@ Item* ThreadCache::Adopt(Item* item) noexcept {
   return InUse(item);
 }
 
-// 4, 16, 32, 32 ... from the second miss in a row on.
+// 8, 32, 32 ... from the second miss in a row on.
 uint32_t ThreadCache::Ahead(const Spec& spec, uint64_t size_bytes) {
   const uint64_t now_ms = CoarseNowMs();
   const bool again = missed_hash_ == spec.hash && now_ms - missed_ms_ < kAheadMemoryMs;
@@ -218,7 +218,7 @@ uint32_t ThreadCache::Ahead(const Spec& spec, uint64_t size_bytes) {
   missed_ms_ = now_ms;
   misses_in_row_ = again ? misses_in_row_ + 1 : 0;
   if (!again || size_bytes > kAheadMaxBytes) return 0;
-  return misses_in_row_ == 1 ? 4 : misses_in_row_ == 2 ? 16 : 32;
+  return misses_in_row_ == 1 ? 8 : 32;
 }
 
 Item* ThreadCache::Make(const Spec& spec, const Footprint& footprint, const Lease& lease) noexcept {

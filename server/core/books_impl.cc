@@ -116,6 +116,7 @@ void Books::Impl::CheckInvariants() const {
       const core::Slab& slab = *lease.extent->slab;
       NVCV_CACHED_CHECK(ledger.pool.domain(slab.group) == session->options.domain);
       NVCV_CACHED_CHECK(session->mapped.contains(slab.id) && slab.mapped_by.contains(id));
+      NVCV_CACHED_CHECK(!session->asked.contains(slab.id));
       if (lease.state == LeaseState::kCached) {
         cached += lease.size_bytes;
         ++items;

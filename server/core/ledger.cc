@@ -42,7 +42,7 @@ Ledger::GrantResult Ledger::Grant(SessionBooks& session, const AcquireRequest& r
   Lease* lease = session.TakeVacant(epoch);
   Extent* extent =
       pool.Allocate(session.group(size_class), bytes, std::max(request.alignment, kBlockBytes), fit,
-                    session.mapped, lease);
+                    session.maps(), lease);
   if (extent == nullptr) {
     session.PutVacant(lease);
     return GrantResult::kNoBlock;

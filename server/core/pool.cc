@@ -45,14 +45,17 @@ Slab& Pool::Add(GroupId group, uint64_t size_bytes, bool own) {
 }
 
 void Pool::Serve(Slab& slab, TimePoint now) {
-  NVCV_CACHED_CHECK(slab.state == SlabState::kAllocating);
-  allocating_bytes_ -= slab.size_bytes;
-  groups_[slab.group].in_flight_bytes -= slab.size_bytes;
+  if (slab.state == SlabState::kAllocating) {
+    allocating_bytes_ -= slab.size_bytes;
+    groups_[slab.group].in_flight_bytes -= slab.size_bytes;
+    slab.first = NewExtent(&slab, 0, slab.size_bytes);
+  } else {
+    NVCV_CACHED_CHECK(slab.state == SlabState::kRetiring && slab.empty());
+  }
   groups_[slab.group].held_bytes += slab.size_bytes;
   SetState(slab, SlabState::kServing);
   slab.empty_since = now;
   empty_slabs_.insert({now, slab.id});
-  slab.first = NewExtent(&slab, 0, slab.size_bytes);
   groups_[slab.group].free.insert(KeyOf(slab.first));
 }
 
@@ -87,7 +90,7 @@ Slab* Pool::Find(SlabId id) {
 }
 
 Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
-                      const SlabSet& mapped) {
+                      const Mapped& mapped) {
   Extent* best = nullptr;
   int looks = 0;
   bool jumped = false;
@@ -95,6 +98,7 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
     Extent* extent = it->extent;
     if (best != nullptr && (++looks > kMappedLooks || extent->size > MappedWaste(bytes))) break;
     if (fit == Fit::kClose && !Suits(*extent->slab, bytes)) continue;
+    if (mapped.asked.contains(extent->slab->id)) continue;
     if (!extent->Fits(bytes, alignment)) {
       // Whatever is this much larger fits wherever it starts; jump there rather than walk.
       if (best == nullptr && ++looks > kMappedLooks && !jumped) {
@@ -105,7 +109,7 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
       }
       continue;
     }
-    if (mapped.contains(extent->slab->id)) return extent;
+    if (mapped.slabs.contains(extent->slab->id)) return extent;
     if (best == nullptr) {
       best = extent;
       looks = 0;
@@ -116,7 +120,7 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
     for (const auto& [since, id] : empty_slabs_) {
       Slab& slab = *Find(id);
       if (&groups_[slab.group] == &group && slab.size_bytes >= bytes &&
-          (fit == Fit::kAny || Suits(slab, bytes))) {
+          !mapped.asked.contains(id) && (fit == Fit::kAny || Suits(slab, bytes))) {
         return slab.first;
       }
     }
@@ -125,7 +129,7 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
 }
 
 Extent* Pool::Allocate(GroupId id, uint64_t bytes, uint64_t alignment, Fit fit,
-                       const SlabSet& mapped, Lease* lease) {
+                       const Mapped& mapped, Lease* lease) {
   Group& group = groups_[id];
   Extent* extent = FindFit(group, bytes, alignment, fit, mapped);
   if (extent == nullptr) return nullptr;

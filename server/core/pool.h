@@ -7,8 +7,8 @@
 //   kAllocating  the device makes it; counts against the capacity
 //   kServing     blocks are granted from it
 //   kDoomed      serves nobody new; goes back to the device once its last block is free
-//   kRetiring    empty; its importers have been told to unmap it
-//   kFreeing     nobody maps it; the device frees it
+//   kRetiring    empty; its importers have been told to unmap it. Serves again when nothing else
+//   can be had kFreeing     nobody maps it; the device frees it
 //
 // Invariant (M1): the extents of a slab cover it in order, without gap or overlap; no two
 // neighbours are free; an extent without a lease is free, and in its group's index exactly while
@@ -49,6 +49,13 @@ enum class Fit : uint8_t { kClose, kAny };
 enum class SlabState : uint8_t { kAllocating, kServing, kDoomed, kRetiring, kFreeing };
 inline constexpr size_t kSlabStates = 5;
 
+// How a session stands to slabs: what it maps serves it best, what it was asked to unmap not at
+// all.
+struct Mapped {
+  const SlabSet& slabs;
+  const SlabSet& asked;
+};
+
 struct Slab;
 
 struct Extent {
@@ -78,6 +85,7 @@ struct Slab {
   Extent* first = nullptr;
   TimePoint empty_since;  // while used_bytes is 0
   absl::flat_hash_set<SessionId> mapped_by;
+  absl::flat_hash_set<SessionId> asked;  // of these: told to unmap it, and not answered yet
 
   bool empty() const { return used_bytes == 0; }
 };
@@ -94,17 +102,17 @@ class Pool {
   SizeClass size_class(GroupId group) const { return groups_[group].size_class; }
 
   Slab& Add(GroupId group, uint64_t size_bytes, bool own);
-  void Serve(Slab& slab, TimePoint now);    // kAllocating -> kServing
+  void Serve(Slab& slab, TimePoint now);    // kAllocating, kRetiring -> kServing
   void Close(Slab& slab, SlabState state);  // nothing is granted from it any more
   void Remove(Slab& slab);                  // the device has it back
   Slab* Find(SlabId id);
   const std::map<SlabId, std::unique_ptr<Slab>>& slabs() const { return slabs_; }
 
   // A block of exactly `bytes` (a multiple of kBlockBytes) for the lease; nullptr: none is free.
-  Extent* Allocate(GroupId group, uint64_t bytes, uint64_t alignment, Fit fit,
-                   const SlabSet& mapped, Lease* lease);
-  bool HasFit(GroupId group, uint64_t bytes, uint64_t alignment, Fit fit) {
-    return FindFit(groups_[group], bytes, alignment, fit, {}) != nullptr;
+  Extent* Allocate(GroupId group, uint64_t bytes, uint64_t alignment, Fit fit, const Mapped& mapped,
+                   Lease* lease);
+  bool HasFit(GroupId group, uint64_t bytes, uint64_t alignment, Fit fit, const Mapped& mapped) {
+    return FindFit(groups_[group], bytes, alignment, fit, mapped) != nullptr;
   }
   // Returns the free extent that the block has become part of.
   Extent* Free(Extent* block, TimePoint now);
@@ -157,7 +165,7 @@ class Pool {
   static FreeKey KeyOf(Extent* extent) {
     return {extent->size, extent->slab->id, extent->offset, extent};
   }
-  Extent* FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit, const SlabSet& mapped);
+  Extent* FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit, const Mapped& mapped);
   Extent* NewExtent(Slab* slab, uint64_t offset, uint64_t size);
   void DropExtent(Extent* extent);
   Extent* SplitAt(Extent* extent, uint64_t offset);  // returns the second half; neither is indexed

@@ -83,7 +83,7 @@ std::vector<Lease*> Reclaim::RunAround(Lease& seed, const Wanted& wanted, const 
   for (;;) {
     while (low->previous != nullptr && low->previous->lease == nullptr) low = low->previous;
     while (high->next != nullptr && high->next->lease == nullptr) high = high->next;
-    if (seed.extent->slab->state == SlabState::kServing && Fits(low->offset, high->end(), wanted)) {
+    if (Serves(*seed.extent->slab, wanted) && Fits(low->offset, high->end(), wanted)) {
       return run;
     }
     const Extent* before = low->previous;
@@ -115,7 +115,7 @@ std::vector<Lease*> Reclaim::CheapestRun(const Wanted& wanted, bool undone_too) 
   std::vector<Lease*> best;
   std::vector<Step> window;
   for (const auto& [id, slab] : ledger_.pool.slabs()) {
-    if (slab->group != wanted.group || slab->state != SlabState::kServing) continue;
+    if (slab->group != wanted.group || !Serves(*slab, wanted)) continue;
     if (slab->size_bytes < wanted.bytes) continue;
     window.clear();
     size_t begin = 0;

@@ -24,6 +24,7 @@ struct Wanted {
   uint64_t bytes = 0;  // of the block
   uint64_t alignment = kBlockBytes;
   Fit fit = Fit::kClose;
+  Mapped mapped;  // of the session that asks
 };
 
 class Reclaim {
@@ -40,7 +41,8 @@ class Reclaim {
   void DrainAny(const Wanted& wanted);
 
   bool HasFit(const Wanted& wanted) {
-    return ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment, wanted.fit);
+    return ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment, wanted.fit,
+                               wanted.mapped);
   }
 
  private:
@@ -55,6 +57,9 @@ class Reclaim {
   std::vector<Lease*> RunAround(Lease& seed, const Wanted& wanted, const May& may) const;
   std::vector<Lease*> CheapestRun(const Wanted& wanted, bool undone_too) const;
   void TakeRun(const std::vector<Lease*>& run);
+  static bool Serves(const Slab& slab, const Wanted& wanted) {
+    return slab.state == SlabState::kServing && !wanted.mapped.asked.contains(slab.id);
+  }
   bool Fits(uint64_t begin, uint64_t end, const Wanted& wanted) const {
     const uint64_t start = RoundUp(begin, wanted.alignment);
     return start <= end && end - start >= wanted.bytes;

@@ -106,11 +106,11 @@ bool Requests::FindBlock(SessionBooks& session, Waiting& waiting, Wanted& wanted
   wanted.fit = Fit::kAny;  // what is taken back serves, whatever slab it lies in
   if (reclaim_.BeforeGrowth(session, wanted)) return waiting.reclaimed = true;
   if (slabs_.Growing(wanted)) return false;
-  if (slabs_.Grow(wanted, session.id)) {
+  if (slabs_.Grow(wanted)) {
     waiting.grew = true;
     return false;
   }
-  if (reclaim_.HasFit(wanted)) return true;
+  if (reclaim_.HasFit(wanted) || slabs_.Revive(wanted)) return true;
   if (reclaim_.AnyIdle(wanted)) return waiting.reclaimed = true;
   if (!slabs_.MakeCapacity(wanted)) reclaim_.DrainAny(wanted);
   return false;
@@ -136,7 +136,7 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
   if (!FindSlot(*session)) return Refuse(*session, request, TableFull(*session, request));
   const uint64_t bytes = ledger_.BlockBytes(request.size_bytes);
   Wanted wanted{session->group(bytes <= kSmallBlockBytes ? SizeClass::kSmall : SizeClass::kLarge),
-                bytes, std::max(request.alignment, kBlockBytes), Fit::kClose};
+                bytes, std::max(request.alignment, kBlockBytes), Fit::kClose, session->maps()};
   const bool cached = request.size_bytes <= ledger_.LimitOf(*session);
   if (cached) {
     Evicted evicted;

@@ -48,6 +48,7 @@ struct SessionBooks {
   bool has_own_quota = false;
   std::optional<uint64_t> own_quota;
   SlabSet mapped;  // slabs that it has been told of and has not unmapped
+  SlabSet asked;   // of these: it has been told to
   SessionQueues queues;
 
   // Sizes of leases that were taken before they were ever reused, newest last. One that is asked
@@ -69,6 +70,7 @@ struct SessionBooks {
   GroupId group(SizeClass size_class) const {
     return small_group + (size_class == SizeClass::kLarge ? 1 : 0);
   }
+  Mapped maps() const { return {mapped, asked}; }
   bool serves() const { return !leaving && !broken && !exited && !socket_closed; }
   bool dead() const { return broken || exited || socket_closed; }  // what it holds is quarantined
   bool proven_gone() const { return exited && socket_closed; }

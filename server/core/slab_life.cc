@@ -13,7 +13,7 @@ constexpr Duration kGrowAgain{100};
 constexpr Duration kNever = std::chrono::hours(24 * 365 * 10);
 }  // namespace
 
-bool SlabLife::Grow(const Wanted& wanted, SessionId asker) {
+bool SlabLife::Grow(const Wanted& wanted) {
   if (!MayGrow()) return false;
   const uint64_t held = ledger_.pool.held_bytes();
   const uint64_t capacity = ledger_.settings.capacity_bytes;
@@ -30,19 +30,33 @@ bool SlabLife::Grow(const Wanted& wanted, SessionId asker) {
         small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes, kPageBytes);
     bytes = std::max(least, std::min(usual, (capacity - held) / kPageBytes * kPageBytes));
   }
-  // What stands empty and did not suit goes back, as much as comes. Not what others map: one that
-  // is stopped, or dead with a living fork, does not unmap, and what it left would serve nobody.
   uint64_t back = 0;
   for (Slab* slab : EmptySlabs()) {
-    if (back >= bytes || slab->group != wanted.group) continue;
-    if (std::any_of(slab->mapped_by.begin(), slab->mapped_by.end(),
-                    [asker](SessionId id) { return id != asker; })) {
-      continue;
-    }
+    if (back >= bytes) break;
+    if (slab->group != wanted.group) continue;
     back += slab->size_bytes;
     Retire(*slab);
   }
+  Evicted evicted;
+  for (Slab* slab : back < bytes ? EvictableSlabs() : std::vector<Slab*>()) {
+    if (back >= bytes) break;
+    if (!Cold(*slab)) continue;
+    back += slab->size_bytes;
+    Doom(*slab, EvictReason::kPressure, evicted);
+  }
   ledger_.effects.emplace_back(AllocateSlab{ledger_.pool.Add(wanted.group, bytes, own).id, bytes});
+  return true;
+}
+
+bool SlabLife::Revive(const Wanted& wanted) {
+  Slab* best = nullptr;
+  for (const auto& [id, slab] : ledger_.pool.slabs()) {
+    if (slab->state != SlabState::kRetiring || slab->group != wanted.group) continue;
+    if (slab->size_bytes < wanted.bytes || wanted.mapped.asked.contains(id)) continue;
+    if (best == nullptr || slab->size_bytes < best->size_bytes) best = slab.get();
+  }
+  if (best == nullptr) return false;
+  ledger_.pool.Serve(*best, ledger_.now);
   return true;
 }
 
@@ -63,6 +77,17 @@ bool SlabLife::Evictable(const Slab& slab) const {
     if (e->lease == nullptr || e->lease->state == LeaseState::kDraining) continue;
     if (e->lease->state != LeaseState::kCached) return false;
     if (ledger_.Peek(*e->lease) == Sight::kHeld) return false;
+  }
+  return true;
+}
+
+bool SlabLife::Cold(const Slab& slab) const {
+  const auto keep_ms = static_cast<uint64_t>(ledger_.settings.keep_time.count());
+  for (const Extent* e = slab.first; e != nullptr; e = e->next) {
+    if (e->lease == nullptr) continue;
+    if (e->lease->state != LeaseState::kCached || !ledger_.FenceDone(*e->lease)) return false;
+    const uint64_t used_ms = e->lease->session->LastUsedMs(*e->lease, ledger_.now_ms);
+    if (ledger_.now_ms - used_ms < keep_ms) return false;
   }
   return true;
 }
@@ -174,6 +199,8 @@ void SlabLife::Retire(Slab& slab) {
   NVCV_CACHED_CHECK(slab.empty());
   ledger_.pool.Close(slab, SlabState::kRetiring);
   for (SessionId session : slab.mapped_by) {
+    if (!slab.asked.insert(session).second) continue;
+    ledger_.Find(session)->asked.insert(slab.id);
     ledger_.effects.emplace_back(SendRetire{session, slab.id});
   }
   FreeIfUnmapped(slab);
@@ -187,7 +214,7 @@ void SlabLife::FreeIfUnmapped(Slab& slab) {
 
 absl::Status SlabLife::Unmapped(SessionBooks& session, SlabId id) {
   Slab* slab = ledger_.pool.Find(id);
-  if (slab == nullptr || slab->state != SlabState::kRetiring || !session.mapped.contains(id)) {
+  if (slab == nullptr || !session.asked.contains(id)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "session ", session.id, " says that it has unmapped slab ", id, "; found ",
         slab == nullptr                ? "no such slab"
@@ -195,7 +222,9 @@ absl::Status SlabLife::Unmapped(SessionBooks& session, SlabId id) {
                                        : "that it was not asked to"));
   }
   session.mapped.erase(id);
+  session.asked.erase(id);
   slab->mapped_by.erase(session.id);
+  slab->asked.erase(session.id);
   FreeIfUnmapped(*slab);
   return absl::OkStatus();
 }
@@ -203,10 +232,12 @@ absl::Status SlabLife::Unmapped(SessionBooks& session, SlabId id) {
 void SlabLife::SessionEnds(SessionBooks& session) {
   std::vector<SlabId> mapped(session.mapped.begin(), session.mapped.end());
   session.mapped.clear();
+  session.asked.clear();
   std::sort(mapped.begin(), mapped.end());
   for (SlabId id : mapped) {
     Slab* slab = ledger_.pool.Find(id);
     slab->mapped_by.erase(session.id);
+    slab->asked.erase(session.id);
     FreeIfUnmapped(*slab);
   }
 }

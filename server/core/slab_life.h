@@ -23,9 +23,13 @@ class SlabLife {
  public:
   SlabLife(Ledger& ledger, Eviction& eviction) : ledger_(ledger), eviction_(eviction) {}
 
-  // Asks the device for a slab that the block fits into. False: the capacity does not allow it, or
-  // the device has just refused.
-  bool Grow(const Wanted& wanted, SessionId asker);
+  // Asks the device for a slab that the block fits into, and gives as much back: slabs that stand
+  // empty, then those in which nothing was used for the keep time (C10). False: the capacity does
+  // not allow it, or the device has just refused.
+  bool Grow(const Wanted& wanted);
+  // Lets a slab that is retiring serve again, but for those who have been asked to unmap it: a
+  // silent process keeps its mapping, not the memory (L2). False: none that the block fits into.
+  bool Revive(const Wanted& wanted);
   // A slab for it is on its way.
   bool Growing(const Wanted& wanted) const;
   // Makes capacity for such a slab out of empty slabs, then out of slabs in which nothing is in
@@ -54,6 +58,7 @@ class SlabLife {
   void Retire(Slab& slab);
   void FreeIfUnmapped(Slab& slab);
   bool Evictable(const Slab& slab) const;     // nothing in it is in use
+  bool Cold(const Slab& slab) const;          // nor was for the keep time
   std::vector<Slab*> EmptySlabs() const;      // longest empty first
   std::vector<Slab*> EvictableSlabs() const;  // those not empty, longest unused first
   void Doom(Slab& slab, EvictReason reason, Evicted& evicted);

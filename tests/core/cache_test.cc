@@ -435,6 +435,30 @@ TEST(Cache, C10_LittleMoreThanTheRequestIsThrownAway) {
   EXPECT_EQ(Evictions(world, EvictReason::kPressure), 0u);
 }
 
+// What lies in pieces helps no large request, but its slabs do: they go back, the pool does not
+// grow by it.
+TEST(Cache, C10_GrowthGivesBackWhatIsCold) {
+  for (const bool cold : {false, true}) {
+    World world(SmallSettings());
+    Client& a = world.Open("a");
+    Client& b = world.Open("b");
+    std::vector<Handle> handles;
+    for (int i = 0; i < 3; ++i) handles.push_back(*a.Acquire(20 * kMiB));  // a slab each
+    for (Handle& handle : handles) {
+      a.Release(handle);
+      ASSERT_TRUE(a.Reuse(handle));
+      a.Release(handle);
+    }
+    ASSERT_TRUE(a.Reuse(handles[2]));
+    world.Advance(Duration(cold ? 100 : 99));
+    ASSERT_TRUE(b.Acquire(40 * kMiB));
+    world.Run();
+    EXPECT_EQ(world.Pool().pool_bytes, (cold ? 60 : 100) * kMiB);
+    EXPECT_EQ(a.Reuse(handles[0]), !cold);
+    EXPECT_TRUE(a.Release(handles[2])) << "what is in use stays";
+  }
+}
+
 // Two processes that use several specs in turn: within two rounds each keeps its own.
 TEST(Cache, C10_WhatWouldHaveBeenReusedIsKept) {
   World world(SmallSettings());

@@ -242,7 +242,7 @@ TEST(Memory, M3_ASlabIsFreedOnlyWhenNobodyMapsIt) {
   EXPECT_EQ(world.device_bytes, 64 * kMiB);
   EXPECT_TRUE(world.books.GetSlabs().at(0).retiring);
   EXPECT_EQ(world.books.GetSlabs().at(0).mapped_by, 1u);
-  // Nothing is granted from it any more.
+  // Nothing is granted from it while there is other memory.
   const SlabId retiring = *silent.retiring.begin();
   EXPECT_NE(a.Acquire(kMiB)->block.slab, retiring);
   EXPECT_NE(silent.Acquire(kMiB)->block.slab, retiring);
@@ -250,6 +250,35 @@ TEST(Memory, M3_ASlabIsFreedOnlyWhenNobodyMapsIt) {
   world.Run();
   EXPECT_EQ(world.device_bytes, 64 * kMiB);
   EXPECT_EQ(world.books.GetTotals().slab_frees, 1u);
+}
+
+TEST(Memory, L2_WhatASilentProcessMapsServesOthersWhenNothingElseCan) {
+  Settings settings = SmallSettings();
+  settings.capacity_bytes = 64 * kMiB;
+  World world(settings);
+  Client& a = world.Open("a");
+  Client& silent = world.Open("silent");
+  silent.unmaps = false;
+  auto handle = silent.Acquire(kMiB);
+  silent.Return(*handle);
+  world.books.Trim(0);
+  world.Run();
+  ASSERT_EQ(silent.retiring.size(), 1u);
+  const SlabId slab = *silent.retiring.begin();
+  auto of_a = a.Acquire(kMiB);
+  ASSERT_TRUE(of_a);
+  EXPECT_EQ(of_a->block.slab, slab);
+  EXPECT_FALSE(world.books.GetSlabs().at(0).retiring);
+  // Not the one that was asked to unmap it: its Retire may be on the way still.
+  EXPECT_FALSE(silent.Acquire(kMiB));
+  ASSERT_TRUE(world.books.Unmapped(silent.id(), slab).ok());
+  silent.retiring.clear();
+  world.Run();
+  EXPECT_EQ(world.device_bytes, 64 * kMiB);
+  auto again = silent.Acquire(kMiB);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->block.slab, slab);
+  EXPECT_EQ(silent.slabs.count(slab), 1u) << "it is told of the slab once more";
 }
 
 TEST(Memory, M3_DeathOfTheLastImporterFreesTheSlab) {
