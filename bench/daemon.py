@@ -19,7 +19,7 @@ class Daemon:
         self._directory = tempfile.TemporaryDirectory(prefix="nvcv-bench-")
         self.socket = os.path.join(self._directory.name, "host.sock")
         self._flags = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
-        self._log = open(os.path.join(self._directory.name, "log"), "w+")
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the daemon
 
     def __enter__(self):
         command = [BIN / "nvcv-cached", "--device=host", f"--socket={self.socket}", *self._flags]

@@ -9,7 +9,12 @@ def draw(points, path):
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5))
     ours = sorted((p for p in points if p["allocator"].startswith("cached")), key=lambda p: p["held_per_live"])
-    axes.plot([p["held_per_live"] for p in ours], [p["us_per_image"] for p in ours], "o-", label="nvcv-cached, limits 1.1 to 3 x live")
+    axes.plot(
+        [p["held_per_live"] for p in ours],
+        [p["us_per_image"] for p in ours],
+        "o-",
+        label="nvcv-cached, limits 1.1 to 3 x live",
+    )
     for point in points:
         if point["allocator"].startswith("cached"):
             continue

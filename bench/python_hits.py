@@ -14,7 +14,6 @@ import time
 from multiprocessing import shared_memory
 
 import numpy as np
-
 import nvcv_cached as nvcv
 
 SHAPE = (1000, 1000, 3)
@@ -43,7 +42,10 @@ def floor(loops):
         object()
 
 
-def random_shapes(loops, numbers=np.random.default_rng(1).integers(1000, 2001, (4096, 2)).tolist()):
+SHAPES = np.random.default_rng(1).integers(1000, 2001, (4096, 2)).tolist()
+
+
+def random_shapes(loops, numbers=SHAPES):
     for i in range(loops):
         h, w = numbers[i & 4095]
         nvcv.Tensor((h, w, 3), np.float32, "HWC")

@@ -20,12 +20,20 @@ class Report:
             verdicts.append(ratio <= budget_ratio)
         if met is not None:
             verdicts.append(bool(met))
-        self._rows.append({
-            "name": name, "value": value, "unit": unit, "how": how, "ratio": ratio, "headline": headline,
-            "peer": {"name": peer[0], "value": peer[1]} if peer else None,
-            "budget": budget, "budget_ratio": budget_ratio,
-            "verdict": None if not verdicts else "ok" if all(verdicts) else "MISSED",
-        })
+        self._rows.append(
+            {
+                "name": name,
+                "value": value,
+                "unit": unit,
+                "how": how,
+                "ratio": ratio,
+                "headline": headline,
+                "peer": {"name": peer[0], "value": peer[1]} if peer else None,
+                "budget": budget,
+                "budget_ratio": budget_ratio,
+                "verdict": None if not verdicts else "ok" if all(verdicts) else "MISSED",
+            }
+        )
 
     def attach(self, name, data):
         self._attachments[name] = data
@@ -38,7 +46,9 @@ class Report:
         header = ("what", "ours", "beside", "ratio", "budget", "", "command")
         body = [header] + [self._cells(row) for row in self._rows]
         widths = [max(len(cells[i]) for cells in body) for i in range(len(header))]
-        lines += ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in body]
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in body
+        ]
         return "\n".join(lines)
 
     @staticmethod
@@ -47,10 +57,13 @@ class Report:
         budget = [f"<= {row['budget']:g} {row['unit']}"] if row["budget"] is not None else []
         budget += [f"<= {row['budget_ratio']:g} x"] if row["budget_ratio"] is not None else []
         return (
-            row["name"], f"{row['value']:.3g} {row['unit']}",
+            row["name"],
+            f"{row['value']:.3g} {row['unit']}",
             f"{peer['name']} {peer['value']:.3g} {row['unit']}" if peer else "-",
             f"{row['ratio']:.3g}" if row["ratio"] is not None else "-",
-            ", ".join(budget) or "-", row["verdict"] or "", row["how"],
+            ", ".join(budget) or "-",
+            row["verdict"] or "",
+            row["how"],
         )
 
     def write_json(self, path):
@@ -70,13 +83,14 @@ class Report:
         _, _, tail = rest.partition(end)
         rows = [row for row in self._rows if row["headline"]][:5]
         table = ["", "| measured by `make bench` | ours | beside | ratio |", "| --- | --- | --- | --- |"]
-        table += [
-            f"| {row['name']} | {row['value']:.3g} {row['unit']} | {row['peer']['name']} {row['peer']['value']:.3g} {row['unit']} | {row['ratio']:.2g} |"
-            for row in rows
-        ]
+        for row in rows:
+            unit, peer = row["unit"], row["peer"]
+            beside = f"{peer['name']} {peer['value']:.3g} {unit}"
+            table.append(f"| {row['name']} | {row['value']:.3g} {unit} | {beside} | {row['ratio']:.2g} |")
         note = f"\n{_machine_line(self._machine)}; all of it in [docs/results](docs/results/bench-host.txt).\n"
         readme.write_text(head + begin + "\n".join(table) + "\n" + note + end + tail)
 
 
 def _machine_line(machine):
-    return f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {machine['date']}, commit {machine['commit']}"
+    where = f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}"
+    return f"{where}, {machine['date']}, commit {machine['commit']}"

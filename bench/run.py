@@ -43,7 +43,10 @@ def google(binary, environment, pattern=".*"):
     for row in json.loads(output)["benchmarks"]:
         if row.get("run_type") != "aggregate" and not row.get("error_occurred"):
             samples.setdefault(row["name"], []).append(row["real_time"] * scale[row["time_unit"]])
-    return {re.sub(r"/(real_time|manual_time|iterations:\d+)", "", name): statistics.median(values) for name, values in samples.items()}
+    return {
+        re.sub(r"/(real_time|manual_time|iterations:\d+)", "", name): statistics.median(values)
+        for name, values in samples.items()
+    }
 
 
 def objects(report):
@@ -51,24 +54,60 @@ def objects(report):
         t = google("objects_benchmark", daemon.environment())
     how = "build/bin/objects_benchmark"
     report.row("C++ hit, acquire + release", t["TensorHit/threads:1"], "us", budget=0.060, how=how)
-    report.row("C++ hit among 1,000 idle specs", t["TensorHitAmong1000"], "us", budget=0.060, how=how,
-               peer=("one spec", t["TensorHit/threads:1"]))
-    report.row("C++ hit against malloc + free, untouched", t["TensorHit/threads:1"], "us", how=how,
-               peer=("malloc + free", t["MakeAndDrop<Malloc>/threads:1"]))
-    report.row("C++ hit against a new memfd", t["TensorHit/threads:1"], "us", how=how,
-               peer=("memfd + mmap + munmap", t["MakeAndDrop<Memfd>"]))
-    report.row("C++ hit against shm_open", t["TensorHit/threads:1"], "us", how=how,
-               peer=("shm_open + mmap + munmap", t["MakeAndDrop<ShmOpen>"]))
+    report.row(
+        "C++ hit among 1,000 idle specs",
+        t["TensorHitAmong1000"],
+        "us",
+        budget=0.060,
+        how=how,
+        peer=("one spec", t["TensorHit/threads:1"]),
+    )
+    report.row(
+        "C++ hit against malloc + free, untouched",
+        t["TensorHit/threads:1"],
+        "us",
+        how=how,
+        peer=("malloc + free", t["MakeAndDrop<Malloc>/threads:1"]),
+    )
+    report.row(
+        "C++ hit against a new memfd",
+        t["TensorHit/threads:1"],
+        "us",
+        how=how,
+        peer=("memfd + mmap + munmap", t["MakeAndDrop<Memfd>"]),
+        headline=True,
+    )
+    report.row(
+        "C++ hit against shm_open",
+        t["TensorHit/threads:1"],
+        "us",
+        how=how,
+        peer=("shm_open + mmap + munmap", t["MakeAndDrop<ShmOpen>"]),
+    )
     for threads in (2, 4, 8, 16):
         # Google Benchmark divides wall time by all threads' iterations: times cores in use gives one call's time.
         per_call = t[f"TensorHit/threads:{threads}"] * min(threads, CORES)
         single = t["TensorHit/threads:1"]
-        report.row(f"C++ hit on {threads} threads, per call", per_call, "us", how=how, peer=("one thread", single),
-                   budget_ratio=1.5 if threads <= CORES else None)
+        report.row(
+            f"C++ hit on {threads} threads, per call",
+            per_call,
+            "us",
+            how=how,
+            peer=("one thread", single),
+            budget_ratio=1.5 if threads <= CORES else None,
+        )
     for name in ("Malloc", "Memfd", "ShmOpen"):
-        report.row(f"6 MB made, every page written, dropped: against {name}", t["MakeTouchDrop<Cached>"], "us", how=how,
-                   peer=(name, t[f"MakeTouchDrop<{name}>"]))
-    report.row("miss that the pool serves", t["PoolMiss"], "us", how=how, peer=("memfd, written", t["MakeTouchDrop<Memfd>"]))
+        report.row(
+            f"6 MB made, every page written, dropped: against {name}",
+            t["MakeTouchDrop<Cached>"],
+            "us",
+            how=how,
+            peer=(name, t[f"MakeTouchDrop<{name}>"]),
+            headline=name == "ShmOpen",
+        )
+    report.row(
+        "miss that the pool serves", t["PoolMiss"], "us", how=how, peer=("memfd, written", t["MakeTouchDrop<Memfd>"])
+    )
     report.row("64 misses of one small spec, each", t["SmallMisses64"] / 64, "us", budget=10, how=how)
     report.row("random shapes in C++", t["RandomShapes"], "us", how=how)
     report.row("new thread, spec idle in the depot", t["NewThreadFromDepot"], "us", budget=1.0, how=how)
@@ -77,16 +116,44 @@ def objects(report):
 def python(report):
     with Daemon(limit="4GiB", capacity="8GiB") as daemon:
         command = [sys.executable, str(ROOT / "bench/python_hits.py")]
-        t = json.loads(subprocess.run(command, env=daemon.environment(), check=True, capture_output=True, text=True).stdout)
+        t = json.loads(
+            subprocess.run(command, env=daemon.environment(), check=True, capture_output=True, text=True).stdout
+        )
     how = "python bench/python_hits.py"
-    report.row("Python Tensor(...) hit", t["tensor_hit"], "us", budget=0.4, how=how, peer=("numpy.empty", t["numpy_empty"]), headline=True)
-    report.row("Python hit against shared memory", t["tensor_hit"], "us", how=how,
-               peer=("multiprocessing.shared_memory", t["shared_memory"]), headline=True)
-    report.row("Python hit among 1,000 idle specs", t["tensor_hit_among_1000"], "us", budget=0.4, how=how, peer=("one spec", t["tensor_hit"]))
+    report.row(
+        "Python Tensor(...) hit",
+        t["tensor_hit"],
+        "us",
+        budget=0.4,
+        how=how,
+        peer=("numpy.empty", t["numpy_empty"]),
+        headline=True,
+    )
+    report.row(
+        "Python hit against shared memory",
+        t["tensor_hit"],
+        "us",
+        how=how,
+        peer=("multiprocessing.shared_memory", t["shared_memory"]),
+        headline=True,
+    )
+    report.row(
+        "Python hit among 1,000 idle specs",
+        t["tensor_hit_among_1000"],
+        "us",
+        budget=0.4,
+        how=how,
+        peer=("one spec", t["tensor_hit"]),
+    )
     report.row("Python random shapes", t["random_shapes"], "us", budget=1.0, how=how)
     for count in (2, 4, 16):
-        report.row(f"Python hit on {count} threads, wall time per call", t[f"tensor_hit_{count}_threads"], "us", how=how,
-                   peer=("one thread", t["tensor_hit_1_threads"]))
+        report.row(
+            f"Python hit on {count} threads, wall time per call",
+            t[f"tensor_hit_{count}_threads"],
+            "us",
+            how=how,
+            peer=("one thread", t["tensor_hit_1_threads"]),
+        )
 
 
 def reclaim(report):
@@ -102,7 +169,9 @@ def frontier(report, images=3000, seed=1):
 
     def point(allocator, environment, held=None):
         command = [str(BIN / "frontier"), allocator, str(images), str(seed)]
-        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
             result = json.loads(process.stdout.readline())
             result["held"] = held() if held else max(result["peak_live"], result["peak_resident"])
             process.communicate("\n")
@@ -124,13 +193,26 @@ def frontier(report, images=3000, seed=1):
     report.attach("frontier", points)
     ours = [p for p in points if p["allocator"].startswith("cached")]
     for peer in points[:3]:
-        beaten = any(o["us_per_image"] <= peer["us_per_image"] or o["held_per_live"] <= peer["held_per_live"] for o in ours)
+        beaten = any(
+            o["us_per_image"] <= peer["us_per_image"] or o["held_per_live"] <= peer["held_per_live"] for o in ours
+        )
         best = min(ours, key=lambda o: o["us_per_image"])
-        report.row(f"frontier: fastest point against {peer['allocator']}, per image", best["us_per_image"], "us",
-                   how=f"build/bin/frontier cached|{peer['allocator']} {images} {seed}", peer=(peer["allocator"], peer["us_per_image"]), met=beaten)
+        report.row(
+            f"frontier: fastest point against {peer['allocator']}, per image",
+            best["us_per_image"],
+            "us",
+            how=f"build/bin/frontier cached|{peer['allocator']} {images} {seed}",
+            peer=(peer["allocator"], peer["us_per_image"]),
+            met=beaten,
+        )
     tight = min(ours, key=lambda o: o["held_per_live"])
-    report.row("held / live at the tightest limit", tight["held_per_live"], "x", how=f"build/bin/frontier cached {images} {seed}",
-               peer=("malloc, resident", points[0]["held_per_live"]))
+    report.row(
+        "held / live at the tightest limit",
+        tight["held_per_live"],
+        "x",
+        how=f"build/bin/frontier cached {images} {seed}",
+        peer=("malloc, resident", points[0]["held_per_live"]),
+    )
 
 
 def bursty(report, processes=4, bursts=4):
@@ -145,7 +227,11 @@ def bursty(report, processes=4, bursts=4):
         with Sampler(daemons) as sampler:
             for i in range(processes):
                 command = [str(BIN / "bursty"), str(i + 1), str(bursts), str(burst), str(rest), str(i * burst)]
-                workers.append(subprocess.Popen(command, env=daemons[i % len(daemons)].environment(), stdout=subprocess.PIPE, text=True))
+                workers.append(
+                    subprocess.Popen(
+                        command, env=daemons[i % len(daemons)].environment(), stdout=subprocess.PIPE, text=True
+                    )
+                )
             results = [json.loads(worker.communicate()[0]) for worker in workers]
         return results, sampler
 
@@ -160,16 +246,32 @@ def bursty(report, processes=4, bursts=4):
         for daemon in private:
             daemon.__exit__()
     how = "python bench/run.py --only bursty"
-    report.row("four bursty processes, peak memory (books)", shared.peaks()[0] / 2**20, "MiB", how=how, budget_ratio=0.5,
-               peer=("four private caches", alone.peaks()[0] / 2**20), headline=True)
+    report.row(
+        "four bursty processes, peak memory (books)",
+        shared.peaks()[0] / 2**20,
+        "MiB",
+        how=how,
+        budget_ratio=0.5,
+        peer=("four private caches", alone.peaks()[0] / 2**20),
+        headline=True,
+    )
     times = [statistics.mean(r["us_per_image"] for r in results) for results in (with_one, with_each)]
     report.row("the same, time per image", times[0], "us", how=how, peer=("four private caches", times[1]))
-    hits = [100 * sum(r["hits"] for r in results) / sum(r["hits"] + r["misses"] for r in results) for results in (with_one, with_each)]
+    hits = [
+        100 * sum(r["hits"] for r in results) / sum(r["hits"] + r["misses"] for r in results)
+        for results in (with_one, with_each)
+    ]
     report.row("the same, hits", hits[0], "%", how=how, peer=("four private caches", hits[1]))
     for name, sampler in (("shared", shared), ("private", alone)):
         books, kernel = sampler.peaks()
-        report.row(f"books against kernel, {name}", books / 2**20, "MiB", how=how, peer=("kernel", kernel / 2**20),
-                   met=abs(books - kernel) <= 0.05 * max(kernel, 1))
+        report.row(
+            f"books against kernel, {name}",
+            books / 2**20,
+            "MiB",
+            how=how,
+            peer=("kernel", kernel / 2**20),
+            met=abs(books - kernel) <= 0.05 * max(kernel, 1),
+        )
 
 
 def crowd(report, count=2000):
@@ -196,23 +298,46 @@ def crowd(report, count=2000):
 
 def idle(report, seconds=5):
     with Daemon(limit="1GiB", capacity="2GiB") as daemon:
-        client = [sys.executable, "-c", "import nvcv_cached as n, numpy as np, sys; t = n.Tensor((64, 64), np.uint8); print(1, flush=True); sys.stdin.read()"]
-        with subprocess.Popen(client, env=daemon.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        client = [
+            sys.executable,
+            "-c",
+            "import nvcv_cached as n, numpy as np, sys; t = n.Tensor((64, 64), np.uint8); "
+            "print(1, flush=True); sys.stdin.read()",
+        ]
+        with subprocess.Popen(
+            client, env=daemon.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
             process.stdout.readline()
             time.sleep(1)
             before = daemon.cpu_seconds()
             time.sleep(seconds)
             spent = daemon.cpu_seconds() - before
             process.stdin.close()
-    report.row("daemon's CPU while nothing happens", spent / seconds * 100, "%", budget=0.5, how="python bench/run.py --only idle")
+    report.row(
+        "daemon's CPU while nothing happens",
+        spent / seconds * 100,
+        "%",
+        budget=0.5,
+        how="python bench/run.py --only idle",
+    )
 
 
-PARTS = {"objects": objects, "python": python, "reclaim": reclaim, "frontier": frontier, "bursty": bursty, "crowd": crowd, "idle": idle}
+PARTS = {
+    "objects": objects,
+    "python": python,
+    "reclaim": reclaim,
+    "frontier": frontier,
+    "bursty": bursty,
+    "crowd": crowd,
+    "idle": idle,
+}
 
 
 def machine():
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
     return {
         "cpu": model.group(1) if model else platform.machine(),
         "cores": CORES,

@@ -8,7 +8,6 @@ import nvcv_cached as nvcv
 import pipeline
 from PIL import Image
 
-
 KEPT = 8
 
 

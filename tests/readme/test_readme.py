@@ -57,9 +57,7 @@ def environment(stage):
 
 
 def run(command, environment, **more):
-    result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False, **more
-    )
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False, **more)
     assert result.returncode == 0, f"{command}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
     return result.stdout
 
@@ -106,17 +104,19 @@ def test_readme_sh(environment, text):
 def test_readme_other_blocks_are_make_and_git():
     commands = [line.split()[0] for text in blocks("") for line in text.splitlines() if line.strip()]
     assert set(commands) == {"git", "make"}
-    targets = {
-        line.split()[1] for text in blocks("") for line in text.splitlines() if line.startswith("make")
-    }
+    targets = {line.split()[1] for text in blocks("") for line in text.splitlines() if line.startswith("make")}
     made = set(re.findall(r"^([a-z][\w -]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert targets <= {name for names in made for name in names.split()}
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocol.md", "tests/model/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocol.md", "tests/model/README.md"]
+)
 def test_pages_name_files_that_exist(page):
     """A path or a file's name in code font names something in the tree; `NAME` stands for any."""
-    names = re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:cc|h|py|proto|md|json|sh|patch)|(?:[a-z_]+/)+)`", (ROOT / page).read_text())
+    names = re.findall(
+        r"`((?:[\w.-]+/)*[\w.-]+\.(?:cc|h|py|proto|md|json|sh|patch)|(?:[a-z_]+/)+)`", (ROOT / page).read_text()
+    )
     assert names
     tree = set(subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split())
     for name in names:
