@@ -108,6 +108,11 @@ class Workbench:
         return result.stdout if result.returncode else None
 
 
+def applies(path):
+    command = ["patch", "-p1", "--dry-run", "--silent", "--fuzz=0", "-d", ROOT, "-i", path]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
 def why(output):
     lines = [line for line in output.splitlines() if line.startswith("E  ")]
     return lines[0][1:].strip()[:100] if lines else "failed"
@@ -116,6 +121,7 @@ def why(output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rules", nargs="*", metavar="RULE", help="default: all")
+    parser.add_argument("--apply", action="store_true", help="only see whether every patch still applies")
     parser.add_argument("--scratch", type=Path, default=ROOT / "build" / "mutants")
     arguments = parser.parse_args()
 
@@ -125,6 +131,13 @@ def main():
     if arguments.rules:
         mutants = [mutant for mutant in mutants if mutant.rule in arguments.rules]
     mutants.sort(key=lambda mutant: RULES.index(mutant.rule))
+
+    stale = [mutant.path.name for mutant in mutants if not applies(mutant.path)]
+    if stale:
+        sys.exit(f"these follow the code no more: {', '.join(stale)}")
+    if arguments.apply:
+        print(f"{len(mutants)} patches apply")
+        sys.exit(1 if missing else 0)
 
     bench = Workbench(arguments.scratch)
     bench.prepare()
