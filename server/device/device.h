@@ -1,4 +1,4 @@
-// Where slabs come from. Two implementations: host (sealed memfds) and, later, cuda (CUDA IPC).
+// Where slabs come from. Two implementations: host (sealed memfds) and cuda (CUDA IPC).
 //
 // Every call may block and is made on the device worker's thread only, never under the lock of the books.
 // A slab is zero when it is made (M4) and is made or freed whole. Thread-safety: one thread at a time, but
