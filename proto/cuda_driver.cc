@@ -93,6 +93,8 @@ absl::StatusOr<const CudaDriver*> CudaDriver::Load() {
   return &loaded->driver;
 }
 
+bool CudaDriver::IsInstalled() { return ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL) != nullptr; }
+
 absl::Status CudaDriver::Check(CUresult result, std::string_view what) const {
   if (result == CUDA_SUCCESS) return absl::OkStatus();
   const char* name = nullptr;

@@ -66,6 +66,9 @@ struct CudaDriver {
   // first call decides.
   static absl::StatusOr<const CudaDriver*> Load();
 
+  // There is a driver to load. It is not started: the process may still fork.
+  static bool IsInstalled();
+
   // OK, or "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory", as RESOURCE_EXHAUSTED (no
   // memory), INVALID_ARGUMENT (a value or handle is wrong), UNAVAILABLE (not ready) or INTERNAL.
   absl::Status Check(CUresult result, std::string_view what) const;
