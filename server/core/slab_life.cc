@@ -13,8 +13,12 @@ constexpr Duration kGrowAgain{100};
 constexpr Duration kNever = std::chrono::hours(24 * 365 * 10);
 }  // namespace
 
+uint64_t SlabLife::Bound() const {
+  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  return ledger_.now < grow_again_ ? std::min(capacity, refused_held_) : capacity;
+}
+
 bool SlabLife::Grow(const Wanted& wanted, SessionId asker) {
-  if (!MayGrow()) return false;
   const uint64_t held = ledger_.pool.held_bytes();
   const uint64_t capacity = ledger_.settings.capacity_bytes;
   const uint64_t least = LeastBytes(wanted);
@@ -30,8 +34,10 @@ bool SlabLife::Grow(const Wanted& wanted, SessionId asker) {
         small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes, kPageBytes);
     bytes = std::max(least, std::min(usual, (capacity - held) / kPageBytes * kPageBytes));
   }
-  // What stands empty and did not suit goes back, as much as comes. Not what others map: one that is
-  // stopped, or dead with a living fork, does not unmap, and what it left would serve nobody.
+  if (JustRefused(bytes)) bytes = least;  // a device that is nearly full may have that
+  if (JustRefused(bytes)) return false;
+  // What stands empty and did not suit goes back, as much as comes. Not what others map: one that
+  // is stopped, or dead with a living fork, does not unmap, and what it left would serve nobody.
   uint64_t back = 0;
   for (Slab* slab : EmptySlabs()) {
     if (back >= bytes || slab->group != wanted.group) continue;
@@ -110,9 +116,8 @@ void SlabLife::Doom(Slab& slab, EvictReason reason, Evicted& evicted) {
 }
 
 bool SlabLife::MakeCapacity(const Wanted& wanted) {
-  if (!MayGrow()) return false;
   const uint64_t least = LeastBytes(wanted);
-  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  const uint64_t bound = Bound();
   uint64_t staying = 0;
   std::vector<Slab*> victims = EmptySlabs();
   for (const auto& [id, slab] : ledger_.pool.slabs()) {
@@ -120,7 +125,7 @@ bool SlabLife::MakeCapacity(const Wanted& wanted) {
       staying += slab->size_bytes;
     }
   }
-  const auto enough = [&] { return staying <= capacity && capacity - staying >= least; };
+  const auto enough = [&] { return staying <= bound && bound - staying >= least; };
   if (enough()) return true;
   // Longest empty first, then those that were used longest ago.
   const std::vector<Slab*> evictable = EvictableSlabs();
@@ -154,8 +159,12 @@ void SlabLife::Failed(SlabId id, const absl::Status& status) {
   Slab* slab = ledger_.pool.Find(id);
   if (slab == nullptr || slab->state != SlabState::kAllocating) return;
   device_error_ = std::string(status.message());
+  // A smaller slab that is refused as well says more than the larger one before.
+  refused_bytes_ =
+      ledger_.now < grow_again_ ? std::min(refused_bytes_, slab->size_bytes) : slab->size_bytes;
   grow_again_ = ledger_.now + kGrowAgain;
   ledger_.pool.Remove(*slab);
+  refused_held_ = ledger_.pool.held_bytes();
   ++ledger_.freed;
 }
 
@@ -165,6 +174,7 @@ void SlabLife::Freed(SlabId id) {
   ++ledger_.totals.slab_frees;
   ++ledger_.freed;
   ledger_.pool.Remove(*slab);
+  grow_again_ = ledger_.now;  // the device has more again
 }
 
 void SlabLife::Retire(Slab& slab) {

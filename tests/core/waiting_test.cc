@@ -187,6 +187,43 @@ TEST(Waiting, ADeviceThatFailsIsAnError) {
   EXPECT_TRUE(client.Acquire(kMiB));
 }
 
+// The device is full from outside, far below the capacity.
+TEST(Waiting, C8_AFullDeviceGetsBackWhatOthersLeaveIdle) {
+  World world(SmallSettings());
+  Client& other = world.Open("other", "uid:1");
+  auto idle = other.Acquire(60 * kMiB);
+  ASSERT_TRUE(idle && other.Release(*idle));
+  world.device_room = world.device_bytes;
+  Client& client = world.Open("client", "uid:2");
+  auto lease = client.Granted(client.Ask(8 * kMiB, Within(1000)));
+  ASSERT_TRUE(lease) << "another domain's idle slab went back for it";
+  EXPECT_FALSE(other.Reuse(*idle));
+  EXPECT_LE(world.peak_device_bytes, world.device_room);
+}
+
+TEST(Waiting, C8_AnAlmostFullDeviceGivesASmallerSlab) {
+  World world(SmallSettings());
+  world.device_room = 10 * kMiB;
+  Client& client = world.Open();
+  EXPECT_TRUE(client.Granted(client.Ask(300 * kKiB, Within(1000))));
+  EXPECT_LE(world.device_bytes, 10 * kMiB);
+}
+
+TEST(Waiting, C8_AFullDeviceTakesNothingThatIsInUse) {
+  World world(SmallSettings());
+  Client& other = world.Open("holder", "uid:1");
+  auto held = other.Acquire(60 * kMiB);
+  ASSERT_TRUE(held);
+  world.device_room = world.device_bytes;
+  Client& client = world.Open("client", "uid:2");
+  const SendRefusal* refusal = client.Refused(client.Ask(8 * kMiB, Within(1000)));
+  ASSERT_NE(refusal, nullptr);
+  EXPECT_NE(refusal->status.message().find("holder pid"), std::string::npos)
+      << refusal->status.message();
+  EXPECT_NE(refusal->status.message().find("no memory left on the device"), std::string::npos);
+  EXPECT_TRUE(other.Release(*held));
+}
+
 TEST(Waiting, ReturnedWithoutAMessageServesThoseWhoWait) {
   World world(OneSlab());
   Client& client = world.Open();
