@@ -177,14 +177,11 @@ def step_sanitizer(bench):
 
 
 def step_bench(bench):
-    """The benchmarks: every gpu_*_benchmark, and the scripts of tests/gpu/bench. Each writes JSON on stdout."""
+    """The benchmarks of tests/gpu/bench; what each prints is kept beside the results."""
     results = {}
-    commands = {program.name: [program] for program in sorted((BUNDLE / "bin").glob("gpu_*_benchmark"))}
     for script in sorted((SOURCES / "tests" / "gpu" / "bench").glob("*.py")):
-        commands[script.stem] = [sys.executable, script]
-    for name, command in commands.items():
-        code, log = bench.execute(name, command, 300)
-        results[name] = verdict(code, {}, log=log.name)
+        code, log = bench.execute(f"bench-{script.stem}", [sys.executable, script], 300)
+        results[script.stem] = verdict(code, {}, log=log.name)
     return together(results)
 
 
