@@ -1,7 +1,6 @@
 #include "tests/fake_cuda/fake_memory.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +15,26 @@ namespace {
 std::string Variable(const char* name, const std::string& fallback) {
   const char* value = std::getenv(name);
   return value == nullptr ? fallback : value;
+}
+
+// Who has a file open says so by a lock on a byte of it: locks end with their process, in whatever
+// namespace it lives.
+enum Byte : off_t { kExporter = 0, kImporter = 1 };
+
+void Lock(int fd, Byte byte) {
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_start = byte;
+  lock.l_len = 1;
+  ::fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+bool IsLocked(int fd, off_t first, off_t count) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_start = first;
+  lock.l_len = count;
+  return ::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 // On a page of the fake GPU's, as the driver's are.
@@ -36,13 +55,22 @@ Memory::Memory()
   ::mkdir(directory_.c_str(), 0700);
 }
 
-// What others have freed but map still is not seen here.
+// What others have freed but map still is not seen here; what nobody has any more goes.
 uint64_t Memory::free() {
   uint64_t used = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
     const uint64_t bytes = entry.file_size(error);
-    if (!error) used += bytes;
+    const int fd = bytes == 0 || entry.path().filename() == "fail"
+                       ? -1
+                       : ::open(entry.path().c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) continue;
+    if (IsLocked(fd, kExporter, 2)) {
+      used += bytes;
+    } else {
+      ::unlink(entry.path().c_str());
+    }
+    ::close(fd);
   }
   return total_ - std::min(total_, used);
 }
@@ -55,12 +83,16 @@ CUresult Memory::Allocate(CUdeviceptr* out, uint64_t bytes) {
   const std::string path = directory_ + "/" + name;
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return CUDA_ERROR_OPERATING_SYSTEM;
+  ::fchmod(fd, 0666);   // whoever has the handle maps it, of whatever user
+  Lock(fd, kExporter);  // while it is empty nobody takes it for a leftover
   void* memory = ::ftruncate(fd, static_cast<off_t>(bytes)) == 0 ? Map(fd, bytes) : nullptr;
   if (memory != nullptr) std::memset(memory, 0xdb, bytes);  // whoever wants zeros has to make them
-  ::close(fd);
-  if (memory == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (memory == nullptr) {
+    ::close(fd);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
   *out = reinterpret_cast<CUdeviceptr>(memory);
-  allocations_[*out] = {.name = name, .bytes = bytes};
+  allocations_[*out] = {.name = name, .bytes = bytes, .lock = fd};
   return CUDA_SUCCESS;
 }
 
@@ -69,6 +101,7 @@ CUresult Memory::Free(CUdeviceptr pointer) {
   auto found = allocations_.find(pointer);
   if (found == allocations_.end() || found->second.imported) return CUDA_ERROR_INVALID_VALUE;
   ::unlink((directory_ + "/" + found->second.name).c_str());
+  ::close(found->second.lock);
   ::munmap(reinterpret_cast<void*>(pointer), found->second.bytes);
   allocations_.erase(found);
   return CUDA_SUCCESS;
@@ -112,16 +145,23 @@ CUresult Memory::Open(CUdeviceptr* out, const CUipcMemHandle& handle) {
   }
   const int fd = ::open((directory_ + "/" + name).c_str(), O_RDWR | O_CLOEXEC);
   struct stat info {};
-  if (fd < 0 || exporter <= 0 || ::kill(exporter, 0) != 0 || ::fstat(fd, &info) != 0) {
+  const bool gone = fd >= 0 && !IsLocked(fd, kExporter, 1);
+  if (fd < 0 || gone || ::fstat(fd, &info) != 0) {
     if (fd >= 0) ::close(fd);
     return CUDA_ERROR_INVALID_HANDLE;
   }
   void* memory = Map(fd, static_cast<uint64_t>(info.st_size));
-  ::close(fd);
-  if (memory == nullptr) return CUDA_ERROR_MAP_FAILED;
+  if (memory == nullptr) {
+    ::close(fd);
+    return CUDA_ERROR_MAP_FAILED;
+  }
+  Lock(fd, kImporter);
   *out = reinterpret_cast<CUdeviceptr>(memory);
-  allocations_[*out] = {
-      .name = name, .bytes = static_cast<uint64_t>(info.st_size), .imported = true, .opens = 1};
+  allocations_[*out] = {.name = name,
+                        .bytes = static_cast<uint64_t>(info.st_size),
+                        .imported = true,
+                        .opens = 1,
+                        .lock = fd};
   return CUDA_SUCCESS;
 }
 
@@ -130,6 +170,7 @@ CUresult Memory::Close(CUdeviceptr pointer) {
   auto found = allocations_.find(pointer);
   if (found == allocations_.end() || !found->second.imported) return CUDA_ERROR_INVALID_VALUE;
   if (--found->second.opens > 0) return CUDA_SUCCESS;
+  ::close(found->second.lock);
   ::munmap(reinterpret_cast<void*>(pointer), found->second.bytes);
   allocations_.erase(found);
   return CUDA_SUCCESS;

@@ -33,6 +33,7 @@ class Memory {
     uint64_t bytes = 0;
     bool imported = false;
     int opens = 0;
+    int lock = -1;  // tells other processes that this one has it
   };
   std::map<CUdeviceptr, Allocation>::iterator Find(CUdeviceptr pointer);
 
