@@ -53,6 +53,7 @@ struct Driver {
   Memory memory;
   std::deque<Context> contexts;
   std::map<int, Context*> primary;
+  std::vector<Stream*> streams;
   uint64_t next_stream = 3;
   uint64_t next_context = 1;
 };
@@ -84,6 +85,11 @@ CUresult Failure(const char* function) {
 
 Context* Now() { return current.empty() ? nullptr : current.back(); }
 
+// Under the mutex.
+Stream* NewStream(Context* context, uint64_t id) {
+  return The().streams.emplace_back(new Stream(reinterpret_cast<CUcontext>(context), id));
+}
+
 Stream* Resolve(CUstream handle) {
   const auto number = reinterpret_cast<uintptr_t>(handle);
   if (number > 2) return reinterpret_cast<Stream*>(handle);
@@ -92,11 +98,11 @@ Stream* Resolve(CUstream handle) {
   std::lock_guard lock(The().mutex);
   if (number == 2) {
     Stream*& own = own_streams[context];
-    if (own == nullptr) own = new Stream(reinterpret_cast<CUcontext>(context), The().next_stream++);
+    if (own == nullptr) own = NewStream(context, The().next_stream++);
     return own;
   }
   if (context->legacy == nullptr) {
-    context->legacy = new Stream(reinterpret_cast<CUcontext>(context), 1);
+    context->legacy = NewStream(context, 1);
   }
   return context->legacy;
 }
@@ -383,8 +389,7 @@ CUresult PointerGetAttribute(void* data, CUpointer_attribute attribute, CUdevice
 CUresult StreamCreateWithPriority(CUstream* stream, unsigned, int) {
   if (Now() == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   std::lock_guard lock(The().mutex);
-  auto* made = new Stream(reinterpret_cast<CUcontext>(Now()), The().next_stream++);
-  *stream = reinterpret_cast<CUstream>(made);
+  *stream = reinterpret_cast<CUstream>(NewStream(Now(), The().next_stream++));
   return CUDA_SUCCESS;
 }
 CUresult StreamCreate(CUstream* stream, unsigned flags) {
@@ -443,6 +448,27 @@ CUresult EventRecord(CUevent handle, CUstream stream_handle) {
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   std::lock_guard lock(event->mutex);
   event->last = stream->Mark();
+  return CUDA_SUCCESS;
+}
+// Reached once every stream of the context has come to where it is now.
+CUresult CtxRecordEvent(CUcontext context, CUevent handle) {
+  auto* event = reinterpret_cast<Event*>(handle);
+  std::vector<std::shared_ptr<Point>> points;
+  {
+    std::lock_guard lock(The().mutex);
+    for (Stream* stream : The().streams) {
+      if (stream->context() != context) continue;
+      if (stream->capturing() != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+      points.push_back(stream->Mark());
+    }
+  }
+  auto all = std::make_shared<Point>();
+  std::thread([points, all] {
+    for (const auto& point : points) point->Wait();
+    all->Reach();
+  }).detach();
+  std::lock_guard lock(event->mutex);
+  event->last = all;
   return CUDA_SUCCESS;
 }
 CUresult EventQuery(CUevent handle) {
@@ -569,6 +595,8 @@ extern "C" __attribute__((visibility("default"))) CUresult cuGetProcAddress_v2(
 #undef FAKE_CUDA_FUNCTION
     nvcv_cached::CudaDriver::GetCaptureInfo info = fake_cuda::functions::StreamGetCaptureInfo;
     all["cuStreamGetCaptureInfo"] = reinterpret_cast<void*>(info);
+    nvcv_cached::CudaDriver::RecordOnContext record = fake_cuda::functions::CtxRecordEvent;
+    all["cuCtxRecordEvent"] = reinterpret_cast<void*>(record);
     return all;
   }();
   const auto entry = known.find(symbol);
