@@ -48,41 +48,46 @@ absl::Status CudaFencer::Use(Item& item, ThreadStreams& mine, CUstream stream,
     return absl::UnavailableError("this process is ending");
   }
   if (!gpu_.IsAlive()) return ResetStatus();
-  ContextScope scope(gpu_);
-  absl::StatusOr<StreamTimeline*> line = LineFor(mine, stream, state);
-  if (!line.ok()) return line.status();
+  // First of all: cuStreamGetId ends a capture.
   if (stream != CU_STREAM_LEGACY) {
     CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
     const CUresult result = gpu_.driver().StreamIsCapturing(stream, &status);
     if (result != CUDA_SUCCESS) return gpu_.Check(result, "cuStreamIsCapturing");
     if (status != CU_STREAM_CAPTURE_STATUS_NONE) return RefuseCapture();
   }
+  StreamTimeline* const last = mine.TableOf(pool_).last();
+  if (last != nullptr && last->stream == stream && last->current_since == mine.generation()) {
+    return NameIn(item, last);
+  }
+  ContextScope scope(gpu_);
+  absl::StatusOr<StreamTimeline*> line = LineFor(mine, stream, state);
+  if (!line.ok()) return line.status();
+  if (stream == mine.current()) (*line)->current_since = mine.generation();
+  return NameIn(item, *line);
+}
 
+absl::Status CudaFencer::NameIn(Item& item, StreamTimeline* line) {
   StreamTimeline* first = item.first_use.load(std::memory_order_acquire);
-  if (first == *line) return absl::OkStatus();
+  if (first == line) return absl::OkStatus();
   if (first == nullptr &&
-      item.first_use.compare_exchange_strong(first, *line, std::memory_order_acq_rel)) {
-    ++(*line)->handed_out;
-    return WaitForEarlier(item, **line);
+      item.first_use.compare_exchange_strong(first, line, std::memory_order_acq_rel)) {
+    ++line->handed_out;
+    return WaitForEarlier(item, *line);
   }
   for (FurtherUse* use = item.further_uses.load(std::memory_order_acquire); use != nullptr;
        use = use->next) {
-    if (use->line == *line) return absl::OkStatus();
+    if (use->line == line) return absl::OkStatus();
   }
-  auto* const use = new FurtherUse{*line, item.further_uses.load(std::memory_order_relaxed)};
+  auto* const use = new FurtherUse{line, item.further_uses.load(std::memory_order_relaxed)};
   while (!item.further_uses.compare_exchange_weak(use->next, use, std::memory_order_acq_rel)) {
   }
-  ++(*line)->handed_out;
-  return WaitForEarlier(item, **line);
+  ++line->handed_out;
+  return WaitForEarlier(item, *line);
 }
 
 absl::StatusOr<StreamTimeline*> CudaFencer::LineFor(ThreadStreams& mine, CUstream stream,
                                                     const std::shared_ptr<StreamState>& state) {
   StreamTable& table = mine.TableOf(pool_);
-  if (StreamTimeline* last = table.last();
-      stream == CU_STREAM_LEGACY && last != nullptr && last->kind == On::kLegacy) {
-    return last;
-  }
   TimelinePool::What what{.stream = stream};
   const CUresult result = gpu_.driver().StreamGetId(stream, &what.stream_id);
   if (result != CUDA_SUCCESS) return gpu_.Check(result, "cuStreamGetId");
@@ -156,7 +161,7 @@ std::optional<lease_table::Fence> CudaFencer::FenceOf(Item& item, ThreadStreams&
   return fence;
 }
 
-bool CudaFencer::MayTouch(const StreamTimeline& line, const ThreadStreams& mine) const {
+bool CudaFencer::MayTouch(const StreamTimeline& line, ThreadStreams& mine) const {
   switch (line.kind) {
     case On::kLegacy:
     case On::kOwned:
@@ -168,7 +173,11 @@ bool CudaFencer::MayTouch(const StreamTimeline& line, const ThreadStreams& mine)
   }
   if (gpu_.driver().CtxRecordEvent == nullptr) return true;
   unsigned long long id = 0;  // a new stream may have got the handle of the old one
-  return line.stream == mine.current() &&
+  if (line.stream == mine.current() && line.current_since == mine.generation() &&
+      line.owner.load(std::memory_order_relaxed) == &mine.TableOf(pool_)) {
+    return true;
+  }
+  return line.stream == mine.current() && !IsCapturing(line.stream) &&
          gpu_.driver().StreamGetId(line.stream, &id) == CUDA_SUCCESS && id == line.stream_id;
 }
 
@@ -191,14 +200,15 @@ bool CudaFencer::Record(StreamTimeline& line) {
   if (line.kind == On::kContext) {
     return !Failed(gpu_.driver().CtxRecordEvent(gpu_.context(), line.event), "cuCtxRecordEvent");
   }
-  if (line.kind != On::kPrivate) {
-    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-    const CUresult result = gpu_.driver().StreamIsCapturing(line.stream, &status);
-    if (Failed(result, "cuStreamIsCapturing") || status != CU_STREAM_CAPTURE_STATUS_NONE) {
-      return false;
-    }
-  }
+  if (line.kind != On::kPrivate && IsCapturing(line.stream)) return false;
   return !Failed(gpu_.driver().EventRecord(line.event, line.stream), "cuEventRecord");
+}
+
+// True too when the driver does not say.
+bool CudaFencer::IsCapturing(CUstream stream) const {
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  const CUresult result = gpu_.driver().StreamIsCapturing(stream, &status);
+  return Failed(result, "cuStreamIsCapturing") || status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
 std::optional<lease_table::Fence> CudaFencer::OnLine(StreamTimeline& line) {
@@ -213,6 +223,8 @@ std::optional<lease_table::Fence> CudaFencer::OnLine(StreamTimeline& line) {
 
 std::optional<lease_table::Fence> CudaFencer::OnContext(ThreadStreams& mine) {
   if (gpu_.driver().CtxRecordEvent == nullptr) return std::nullopt;
+  // It would end a capture; this thread's is the one that can be seen.
+  if (mine.current() != CU_STREAM_LEGACY && IsCapturing(mine.current())) return std::nullopt;
   StreamTable& table = mine.TableOf(pool_);
   StreamTimeline* line = table.Find(kContextId);
   if (line == nullptr) {
@@ -228,11 +240,10 @@ std::optional<lease_table::Fence> CudaFencer::Joined(Item& item, ThreadStreams& 
   StreamTable& table = mine.TableOf(pool_);
   StreamTimeline* join = table.Find(kJoinId);
   if (join == nullptr) {
-    unsigned long long id = 0;
-    absl::StatusOr<CUstream> stream = pool_.JoinStream(&id);
-    if (!stream.ok()) return std::nullopt;
-    absl::StatusOr<StreamTimeline*> bound = table.Bind(
-        {.stream = *stream, .stream_id = kJoinId, .kind = On::kPrivate, .keep = nullptr});
+    absl::StatusOr<StreamTimeline*> bound = table.Bind({.stream = pool_.JoinStream(),
+                                                        .stream_id = kJoinId,
+                                                        .kind = On::kPrivate,
+                                                        .keep = nullptr});
     if (!bound.ok()) return std::nullopt;
     join = *bound;
   }

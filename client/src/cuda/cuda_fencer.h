@@ -44,10 +44,11 @@ class CudaFencer final : public Fencer {
  private:
   absl::Status Use(Item& item, ThreadStreams& mine, CUstream stream,
                    const std::shared_ptr<StreamState>& state);
+  absl::Status NameIn(Item& item, StreamTimeline* line);
   absl::StatusOr<StreamTimeline*> LineFor(ThreadStreams& mine, CUstream stream,
                                           const std::shared_ptr<StreamState>& state);
   absl::Status WaitForEarlier(const Item& item, const StreamTimeline& line) const;
-  bool MayTouch(const StreamTimeline& line, const ThreadStreams& mine) const;
+  bool MayTouch(const StreamTimeline& line, ThreadStreams& mine) const;
 
   std::optional<lease_table::Fence> FenceOf(Item& item, ThreadStreams& mine);
   StreamTimeline* OwnLine(StreamTimeline& line, ThreadStreams& mine);
@@ -55,6 +56,7 @@ class CudaFencer final : public Fencer {
   std::optional<lease_table::Fence> OnContext(ThreadStreams& mine);
   std::optional<lease_table::Fence> Joined(Item& item, ThreadStreams& mine);
   bool Record(StreamTimeline& line);
+  bool IsCapturing(CUstream stream) const;
   void TakeBack(Item& item, StreamTable& mine) noexcept;
   bool Failed(CUresult result, const char* what) const;
 

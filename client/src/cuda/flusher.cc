@@ -48,9 +48,16 @@ struct Flusher::Calls {
     const CUstream stream = flusher.private_streams_[timeline % kPrivateStreams];
     const CUdeviceptr done = flusher.timelines_on_gpu_ + timeline * sizeof(lease_table::Timeline) +
                              offsetof(lease_table::Timeline, done_gpu);
-    return driver.StreamWaitEvent(stream, flusher.pool_.line(timeline).event, 0) == CUDA_SUCCESS &&
-           driver.StreamWriteValue64(stream, done, counter, CU_STREAM_WRITE_VALUE_DEFAULT) ==
-               CUDA_SUCCESS;
+    CUresult result = driver.StreamWaitEvent(stream, flusher.pool_.line(timeline).event, 0);
+    if (result == CUDA_SUCCESS) {
+      result = driver.StreamWriteValue64(stream, done, counter, CU_STREAM_WRITE_VALUE_DEFAULT);
+    }
+    if (result == CUDA_SUCCESS) return true;
+    Log(LogLevel::kInfo,
+        absl::StrCat("the GPU does not report to the lease table itself: ",
+                     flusher.gpu_.Check(result, "cuStreamWriteValue64").message()));
+    flusher.timelines_on_gpu_ = 0;  // not asked again
+    return false;
   }
 };
 
@@ -63,6 +70,7 @@ Flusher::~Flusher() {
 }
 
 void Flusher::Start() {
+  RegisterTable();
   {
     std::lock_guard lock(mutex_);
     runs_ = true;
@@ -112,6 +120,8 @@ void Flusher::Ring() noexcept {
 
 // The pages of the timelines alone; the GPU writes done_gpu there.
 void Flusher::RegisterTable() {
+  RelaxedCapture relaxed(gpu_);
+  ContextScope scope(gpu_);
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<uintptr_t>(&table_.timelines[0]);
   const uintptr_t begin = first & ~(page - 1);
@@ -122,15 +132,22 @@ void Flusher::RegisterTable() {
   CUresult result = driver.MemHostRegister(
       memory, end - begin, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
   if (result == CUDA_SUCCESS) result = driver.MemHostGetDevicePointer(&on_gpu, memory, 0);
+  // The first work of a stream sets it up: a word of timeline 0, which is never bound.
+  const CUdeviceptr timelines = on_gpu + (first - begin);
   for (CUstream& stream : private_streams_) {
     if (result == CUDA_SUCCESS) result = driver.StreamCreate(&stream, CU_STREAM_NON_BLOCKING);
+    if (result == CUDA_SUCCESS) {
+      result =
+          driver.StreamWriteValue64(stream, timelines + offsetof(lease_table::Timeline, done_gpu),
+                                    0, CU_STREAM_WRITE_VALUE_DEFAULT);
+    }
   }
   if (result != CUDA_SUCCESS) {
     Log(LogLevel::kInfo, absl::StrCat("the GPU does not report to the lease table itself: ",
                                       gpu_.Check(result, "registering it").message()));
     return;
   }
-  timelines_on_gpu_ = on_gpu + (first - begin);
+  timelines_on_gpu_ = timelines;
   tells_by_gpu_.store(true, std::memory_order_relaxed);
 }
 
@@ -138,7 +155,6 @@ void Flusher::Run() {
   ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);  // of this thread, in ns
   RelaxedCapture relaxed(gpu_);
   ContextScope scope(gpu_);
-  RegisterTable();
   Calls calls{*this};
   int clean_looks = 0;
   while (!stop_.load() && gpu_.IsAlive()) {

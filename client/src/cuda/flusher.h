@@ -32,6 +32,8 @@ class Flusher {
   Flusher(const Gpu& gpu, TimelinePool& pool, lease_table::Table& table);
   ~Flusher();  // stopped
 
+  // Registers the table and makes the private streams, then starts the thread. Making them while
+  // work is under way might wait for it.
   void Start();
 
   // False: it is in the middle of a call that does not return; it will make no further one.

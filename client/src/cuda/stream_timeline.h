@@ -38,6 +38,9 @@ struct alignas(lease_table::kLine) StreamTimeline {
   unsigned long long stream_id = 0;
   Kind kind = Kind::kNamed;
   std::atomic<StreamTable*> owner{nullptr};  // null: its thread has ended, or it never had one
+  // Of ThreadStreams: while it is the thread's, the stream has been current since it was last asked
+  // for its id, so it is alive and the same. 0: never.
+  uint64_t current_since = 0;
   uint64_t handed_out = 0;
   uint64_t taken_back = 0;
 

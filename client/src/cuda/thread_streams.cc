@@ -56,6 +56,7 @@ void ThreadStreams::SetCurrent(std::shared_ptr<StreamState> state) {
   CUstream handle = state == nullptr ? nullptr : state->handle;
   current_ = handle == nullptr ? CU_STREAM_LEGACY : handle;
   state_ = std::move(state);
+  ++generation_;
 }
 
 StreamTable& ThreadStreams::FindTable(TimelinePool& pool) {

@@ -58,6 +58,7 @@ class ThreadStreams {
   }
 
   CUstream current() const { return current_; }
+  uint64_t generation() const { return generation_; }  // from 1, grows when the current one changes
   const std::shared_ptr<StreamState>& current_state() const { return state_; }
   // Null: the legacy default stream.
   void SetCurrent(std::shared_ptr<StreamState> state);
@@ -80,6 +81,7 @@ class ThreadStreams {
   friend struct EndOfThread;
 
   CUstream current_ = CU_STREAM_LEGACY;
+  uint64_t generation_ = 1;
   std::shared_ptr<StreamState> state_;
   StreamTable* last_ = nullptr;
   std::vector<std::unique_ptr<StreamTable>> tables_;

@@ -25,6 +25,7 @@ void TimelinePool::Bound(StreamTimeline& line, StreamTable* owner, const What& w
   line.stream_id = what.stream_id;
   line.kind = what.kind;
   line.keep = what.keep;
+  line.current_since = 0;
   line.owner.store(owner, std::memory_order_release);
 }
 
@@ -44,11 +45,11 @@ absl::StatusOr<StreamTimeline*> TimelinePool::Bind(StreamTable* owner, const Wha
                      "and a stream; do: use fewer threads or streams"));
   }
   StreamTimeline& line = lines_[next_];
-  RelaxedCapture relaxed(gpu_);
-  ContextScope scope(gpu_);
-  absl::Status made =
-      gpu_.Check(gpu_.driver().EventCreate(&line.event, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
-  if (!made.ok()) return made;
+  if (line.event == nullptr) {
+    RelaxedCapture relaxed(gpu_);
+    ContextScope scope(gpu_);
+    if (absl::Status made = MakeEvent(line); !made.ok()) return made;
+  }
   ++next_;
   Bound(line, owner, what);
   bell_.in_use.store(next_, std::memory_order_release);  // before its first fence
@@ -67,21 +68,28 @@ void TimelinePool::Leave(StreamTimeline* line) {
   free_.push_back(line);
 }
 
-absl::StatusOr<CUstream> TimelinePool::JoinStream(unsigned long long* id) {
-  std::lock_guard lock(mutex_);
-  if (joins_.size() < kJoinStreams) {
-    RelaxedCapture relaxed(gpu_);
-    ContextScope scope(gpu_);
-    Join join{};
-    absl::Status made = gpu_.Check(gpu_.driver().StreamCreate(&join.stream, CU_STREAM_NON_BLOCKING),
-                                   "cuStreamCreate");
+absl::Status TimelinePool::Prepare() {
+  RelaxedCapture relaxed(gpu_);
+  ContextScope scope(gpu_);
+  for (CUstream& stream : joins_) {
+    absl::Status made =
+        gpu_.Check(gpu_.driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
     if (!made.ok()) return made;
-    gpu_.driver().StreamGetId(join.stream, &join.id);
-    joins_.push_back(join);
   }
-  const Join& join = joins_[next_join_++ % joins_.size()];
-  *id = join.id;
-  return join.stream;
+  for (uint32_t i = 1; i <= kFirstEvents; ++i) {
+    if (absl::Status made = MakeEvent(lines_[i]); !made.ok()) return made;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TimelinePool::MakeEvent(StreamTimeline& line) {
+  return gpu_.Check(gpu_.driver().EventCreate(&line.event, CU_EVENT_DISABLE_TIMING),
+                    "cuEventCreate");
+}
+
+CUstream TimelinePool::JoinStream() {
+  std::lock_guard lock(mutex_);
+  return joins_[next_join_++ % joins_.size()];
 }
 
 }  // namespace nvcv_cached::client

@@ -25,6 +25,9 @@ class TimelinePool {
  public:
   TimelinePool(const Gpu& gpu, lease_table::Timeline* done);
 
+  // Makes the join streams and the first events: making one later may wait for the GPU.
+  absl::Status Prepare();
+
   struct What {
     CUstream stream = nullptr;
     unsigned long long stream_id = 0;
@@ -40,9 +43,9 @@ class TimelinePool {
   // The line's thread ends, or wants it no more.
   void Leave(StreamTimeline* line);
 
-  // One of a few streams of ours; made at the first call. Objects used on several streams are
-  // joined there, never on a stream of the user's.
-  absl::StatusOr<CUstream> JoinStream(unsigned long long* id);
+  // One of a few streams of ours. Objects used on several streams are joined there, never on a
+  // stream of the user's.
+  CUstream JoinStream();
 
   bool IsDone(lease_table::Fence fence) const {
     return lease_table::IsDone(done_, lease_table::kTimelines, fence);
@@ -58,10 +61,12 @@ class TimelinePool {
   Bell& bell() { return bell_; }
 
  private:
+  absl::Status MakeEvent(StreamTimeline& line);
   bool MayBindAnew(const StreamTimeline& line) const;
   void Bound(StreamTimeline& line, StreamTable* owner, const What& what);
 
-  static constexpr size_t kJoinStreams = 4;
+  static constexpr size_t kJoinStreams = 2;
+  static constexpr uint32_t kFirstEvents = 16;
 
   const Gpu& gpu_;
   lease_table::Timeline* const done_;
@@ -72,12 +77,9 @@ class TimelinePool {
   std::mutex mutex_;  // what follows
   std::vector<StreamTimeline*> free_;
   uint32_t next_ = 1;
-  struct Join {
-    CUstream stream;
-    unsigned long long id;
-  };
-  std::vector<Join> joins_;
   size_t next_join_ = 0;
+
+  std::array<CUstream, kJoinStreams> joins_{};  // constant from Prepare on
 };
 
 }  // namespace nvcv_cached::client
