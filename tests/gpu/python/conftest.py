@@ -8,9 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
 
-from gpu_daemon import FAKE, Place  # noqa: E402
-from cuda_calls import Gate  # noqa: E402
-from workers import Worker  # noqa: E402
+from cuda_calls import Gate
+from gpu_daemon import FAKE, Place
+from workers import Worker
 
 MIB = 1 << 20
 

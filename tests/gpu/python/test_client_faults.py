@@ -66,10 +66,13 @@ def test_a_reset_of_the_gpu_is_said(roomy, client):
             worker(use)
         assert refused.value.name == "DeviceError"
     worker("del t; gc.collect()")  # inert
-    assert other(
-        f"t = tensor(1 << 20); p = pointer(t); driver.fill(p, {WORD}, 1 << 20, LEGACY)\n"
-        f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {WORD}, 1 << 20)"
-    ) == 0
+    assert (
+        other(
+            f"t = tensor(1 << 20); p = pointer(t); driver.fill(p, {WORD}, 1 << 20, LEGACY)\n"
+            f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {WORD}, 1 << 20)"
+        )
+        == 0
+    )
     code, said = worker.leave()
     assert code == 0, said
 
@@ -88,10 +91,13 @@ def test_a_sticky_error_is_said_and_harms_nobody(real_gpu, roomy, client):
         worker("u = tensor(64 << 20); pointer(u)")
     assert refused.value.name == "DeviceError" and "CUDA" in refused.value.text
     worker("del t, a")
-    assert other(
-        f"t = tensor(1 << 20); p = pointer(t); driver.fill(p, {WORD}, 1 << 20, LEGACY)\n"
-        f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {WORD}, 1 << 20)"
-    ) == 0
+    assert (
+        other(
+            f"t = tensor(1 << 20); p = pointer(t); driver.fill(p, {WORD}, 1 << 20, LEGACY)\n"
+            f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {WORD}, 1 << 20)"
+        )
+        == 0
+    )
     worker.kill()
     eventually(lambda: roomy.stats()["pool"]["bytes"]["quarantined"] == 0, "its memory is back")
 

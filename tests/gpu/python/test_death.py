@@ -61,7 +61,9 @@ def test_an_owner_killed_in_its_work_leaves_the_block(submitted, one_block, clie
 
 def fork_in(worker):
     """A child that never touched CUDA; it ends when the test says so."""
-    return worker("child = os.fork()\nif child == 0:\n    import signal\n    while True: signal.pause()\nresult = child")
+    return worker(
+        "child = os.fork()\nif child == 0:\n    import signal\n    while True: signal.pause()\nresult = child"
+    )
 
 
 def test_a_forked_child_keeps_the_block_until_it_ends(submitted, one_block, client):
@@ -150,7 +152,7 @@ result = wrong
     for worker in workers:
         worker.send(code)
     for _ in range(2):
-        eventually(lambda: daemon.stats()["totals"]["misses"] > 0, "somebody has asked")
+        eventually(lambda now=daemon: now.stats()["totals"]["misses"] > 0, "somebody has asked")
         daemon.process.kill()
         daemon.process.wait()
         daemon = place.start(*flags)

@@ -21,7 +21,8 @@ def test_torch(roomy, client):
     has("torch")
     worker = client(roomy)
     assert worker(
-        ARRAYS + "import torch\nexpected = torch.relu(torch.from_numpy(theirs).cuda() - 0.5) @ torch.ones(3, 4, device='cuda')\n"
+        ARRAYS
+        + "import torch\nexpected = torch.relu(torch.from_numpy(theirs).cuda() - 0.5) @ torch.ones(3, 4, device='cuda')\n"
         "for ours in (torch.from_dlpack(t), torch.as_tensor(t.cuda(), device='cuda')):\n"
         "    assert ours.data_ptr() == pointer(t) and ours.device.index == 0\n"
         "    ours.copy_(torch.from_numpy(theirs))\n"

@@ -119,7 +119,7 @@ class Worker:
 
     def leave(self):
         """Ends as a program does; what it said on stderr."""
-        out, err = self.process.communicate(timeout=60)
+        _out, err = self.process.communicate(timeout=60)
         return self.process.returncode, err
 
     def close(self):
