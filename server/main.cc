@@ -155,6 +155,8 @@ Settings CoreSettings(const DaemonSettings& settings, const DeviceInfo& device) 
   core.quota_bytes = settings.quota_bytes;
   core.slab_bytes = settings.slab_bytes;
   core.small_slab_bytes = std::min(kSmallSlabBytes, settings.slab_bytes);
+  // On a GPU a client that unmaps a slab waits for all of its work, and launches nothing meanwhile.
+  core.spare_bytes = device.kind == "cuda" ? settings.capacity_bytes / 64 : 0;
   core.trim_after = settings.trim_after;
   core.keep_time = settings.keep_time;
   core.device = device.kind == "host" ? device.id : absl::StrCat("cuda:", device.index);

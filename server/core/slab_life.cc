@@ -38,9 +38,13 @@ bool SlabLife::Grow(const Wanted& wanted, SessionId asker) {
   if (JustRefused(bytes)) return false;
   // What stands empty and did not suit goes back, as much as comes. Not what others map: one that
   // is stopped, or dead with a living fork, does not unmap, and what it left would serve nobody.
+  std::vector<Slab*> empty = EmptySlabs();
+  std::erase_if(empty, [&](const Slab* slab) { return slab->group != wanted.group; });
+  uint64_t empty_bytes = 0;
+  for (const Slab* slab : empty) empty_bytes += slab->size_bytes;
   uint64_t back = 0;
-  for (Slab* slab : EmptySlabs()) {
-    if (back >= bytes || slab->group != wanted.group) continue;
+  for (Slab* slab : empty) {
+    if (back >= bytes || empty_bytes - back <= ledger_.settings.spare_bytes) break;
     if (std::any_of(slab->mapped_by.begin(), slab->mapped_by.end(),
                     [asker](SessionId id) { return id != asker; })) {
       continue;
