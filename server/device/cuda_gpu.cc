@@ -96,9 +96,10 @@ absl::Status CheckShareable(const CudaDriver& driver, const Gpu& gpu) {
 
 void PrepareCudaEnvironment(const std::string& name) {
   ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1);
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
   if (absl::StartsWith(name, "MIG-")) {
     ::setenv("CUDA_VISIBLE_DEVICES", name.c_str(), 1);
-  } else {
+  } else if (!name.empty() || visible == nullptr || *visible != '\0') {
     ::unsetenv("CUDA_VISIBLE_DEVICES");
   }
 }

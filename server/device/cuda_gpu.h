@@ -29,7 +29,8 @@ struct Gpu {
   std::vector<std::string> warnings;  // it works, but perhaps not as meant
 };
 
-// Before cuInit. A MIG instance is only seen by a process that asks for it by name.
+// Before cuInit. A MIG instance is only seen by a process that asks for it by name. Where nobody
+// names a GPU ("") and CUDA_VISIBLE_DEVICES is empty, there is none.
 void PrepareCudaEnvironment(const std::string& name);
 
 // NOT_FOUND: no such GPU, with those there are. FAILED_PRECONDITION: it cannot be shared between

@@ -37,6 +37,12 @@ def test_device_ByUuidAndWhateverItsEnvironmentHides(place):
         assert daemon.terminate() == 0
 
 
+def test_device_IsTheHostWhereGpusAreHiddenAndNobodyNamesOne(place):
+    daemon = place.start(CUDA_VISIBLE_DEVICES="")
+    assert "device=host" in daemon.text() and "host-device why=" in daemon.text()
+    assert daemon.terminate() == 0
+
+
 def test_device_ThatIsNotThereIsAnsweredWithThoseThatAre(place):
     result = place.run("--device=cuda:99")
     assert result.returncode == 4, result
