@@ -131,8 +131,12 @@ bool SlabLife::MakeCapacity(const Wanted& wanted) {
   }
   const auto enough = [&] { return staying <= bound && bound - staying >= least; };
   if (enough()) return true;
-  // Longest empty first, then those that were used longest ago.
-  const std::vector<Slab*> evictable = EvictableSlabs();
+  // Longest empty first, then those that were used longest ago. Not those that suit once they have
+  // drained: a process that is stopped does not unmap, and what it left serves others where it is.
+  std::vector<Slab*> evictable = EvictableSlabs();
+  std::erase_if(evictable, [&](const Slab* slab) {
+    return slab->group == wanted.group && slab->size_bytes >= wanted.bytes;
+  });
   victims.insert(victims.end(), evictable.begin(), evictable.end());
   size_t taken = 0;
   while (taken < victims.size() && !enough()) staying -= victims[taken++]->size_bytes;

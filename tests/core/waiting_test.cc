@@ -187,6 +187,25 @@ TEST(Waiting, ADeviceThatFailsIsAnError) {
   EXPECT_TRUE(client.Acquire(kMiB));
 }
 
+// The owner is stopped: it neither reuses nor unmaps.
+TEST(Waiting, L2_WhatDrainsServesWhereItIs) {
+  Settings settings = SmallSettings();
+  settings.capacity_bytes = settings.slab_bytes = 8 * kMiB;
+  World world(settings);
+  Client& owner = world.Open("owner");
+  owner.unmaps = false;
+  auto lease = owner.Acquire(8 * kMiB);
+  ASSERT_TRUE(lease && owner.Release(*lease, Fence(1, 1)));
+  Client& client = world.Open();
+  const RequestId early = client.Ask(8 * kMiB, Within(100));
+  world.Advance(Duration(100));
+  ASSERT_NE(client.Refused(early), nullptr) << "its fence was not done";
+  owner.FinishFence(1, 1);
+  const RequestId request = client.Ask(8 * kMiB, Within(100));
+  world.Advance(Duration(50));
+  EXPECT_TRUE(client.Granted(request));
+}
+
 // The device is full from outside, far below the capacity.
 TEST(Waiting, C8_AFullDeviceGetsBackWhatOthersLeaveIdle) {
   World world(SmallSettings());
