@@ -44,7 +44,7 @@ def real_gpu(place):
 
 @pytest.fixture
 def one_block(place):
-    """A daemon whose pool holds one block of 8 MiB: a second process gets it or nothing."""
+    """A daemon whose pool is one slab of 16 blocks of 512 KiB."""
     return place.start("--device=cuda:0", "--capacity=8MiB", "--limit=8MiB", "--slab-size=8MiB", "--keep-time=1h")
 
 

@@ -31,8 +31,10 @@ def test_memory_is_not_handed_out_on_a_capturing_stream(mode, roomy, client):
 @pytest.mark.parametrize("mode", [GLOBAL, THREAD_LOCAL, RELAXED])
 def test_what_is_released_into_a_capture_is_never_reused(mode, one_block, client):
     worker = client(one_block)
-    worker(CAPTURE + f"t = tensor(8 << 20)\nwith s: p = pointer(t)\nbegin({mode})")
-    worker(f"driver.fill(p, {WORD}, 8 << 20, h)\nwith s: del t\nend()")
+    worker(
+        CAPTURE + f"rest = [tensor(BLOCK) for _ in range(15)]\nt = tensor(BLOCK)\nwith s: p = pointer(t)\nbegin({mode})"
+    )
+    worker(f"driver.fill(p, {WORD}, BLOCK, h)\nwith s: del t\nend()")
     refuses(client(one_block, timeout=0.5))
     worker.kill()
     takes_and_keeps(client(one_block, timeout=20.0))
@@ -115,8 +117,8 @@ def test_a_stream_of_another_context_is_refused(real_gpu, roomy, client):
 def test_strict_streams_see_work_that_nobody_named(one_block, client, gate):
     worker = client(one_block, strict_streams=True)
     worker(
-        f"gate = Gate({gate.name!r})\nt = tensor(8 << 20); p = pointer(t); h = driver.stream()\n"
-        f"gate.hold(driver, h); driver.fill(p, {WORD}, 8 << 20, h)\ndel t"
+        f"gate = Gate({gate.name!r})\nrest = [tensor(BLOCK) for _ in range(15)]\nt = tensor(BLOCK); p = pointer(t); h = driver.stream()\n"
+        f"gate.hold(driver, h); driver.fill(p, {WORD}, BLOCK, h)\ndel t"
     )
     refuses(client(one_block, timeout=0.5))
     gate.open()

@@ -9,10 +9,11 @@ from workers import WORD, refuses, takes_and_keeps
 
 SUBMIT = f"""
 gate = Gate({{!r}})
-t = tensor(8 << 20)
+rest = [tensor(BLOCK) for _ in range(15)]
+t = tensor(BLOCK)
 p = pointer(t)
 gate.hold(driver, LEGACY)
-driver.fill(p, {WORD}, 8 << 20, LEGACY)
+driver.fill(p, {WORD}, BLOCK, LEGACY)
 """
 
 # Writes its word over the whole block until it is told to stop, or its process is gone.
@@ -25,12 +26,13 @@ extern "C" __global__ void write(volatile unsigned* block, long long words, vola
   while (*stop == 0)
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < words; i += step) block[i] = 0x01020304u;
 }''', "write")
-t = tensor(8 << 20)
+rest = [tensor(BLOCK) for _ in range(15)]
+t = tensor(BLOCK)
 a = cupy.asarray(t)
 s = cupy.cuda.Stream(non_blocking=True)
 t.record_stream(s)
 with s:
-    kernel((64,), (256,), (a.view(cupy.uint32), 2 << 20, stop))
+    kernel((64,), (256,), (a.view(cupy.uint32), BLOCK // 4, stop))
 result = True
 """
 
@@ -39,7 +41,7 @@ LOOK = """
 import time
 end, wrong = time.monotonic() + 1.0, 0
 while time.monotonic() < end:
-    wrong += driver.wrong_words(p, 0x11121314, 8 << 20)
+    wrong += driver.wrong_words(p, 0x11121314, BLOCK)
 result = wrong
 """
 
@@ -94,11 +96,13 @@ def test_a_stopped_owner_loses_what_it_left_idle(one_block, client, gate):
 
 def test_a_stopped_owner_keeps_what_it_uses(one_block, client):
     owner = client(one_block)
-    owner(f"t = tensor(8 << 20); p = pointer(t); driver.fill(p, {WORD}, 8 << 20, LEGACY)")
+    owner(
+        f"rest = [tensor(BLOCK) for _ in range(15)]; t = tensor(BLOCK); p = pointer(t); driver.fill(p, {WORD}, BLOCK, LEGACY)"
+    )
     owner.stop()
     refuses(client(one_block, timeout=0.5))
     owner.resume()
-    assert owner(f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {WORD}, 8 << 20)") == 0
+    assert owner(f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {WORD}, BLOCK)") == 0
 
 
 @pytest.mark.parametrize("forked", [False, True], ids=["alone", "with_a_child"])
@@ -127,7 +131,7 @@ def test_a_killed_daemon_takes_nothing_from_its_clients(place, client, gate):
     place.start(*flags)
     gate.open()
     worker("driver.StreamSynchronize(LEGACY)")
-    assert worker(f"result = driver.wrong_words(p, {WORD}, 8 << 20) + driver.wrong_words(k, {WORD}, 1 << 20)") == 0
+    assert worker(f"result = driver.wrong_words(p, {WORD}, BLOCK) + driver.wrong_words(k, {WORD}, 1 << 20)") == 0
     assert worker("u = tensor(1 << 20); q = pointer(u); result = q != k")
     worker("del t, kept")
     worker(f"driver.fill(q, {WORD}, 1 << 20, LEGACY); driver.StreamSynchronize(LEGACY)")
@@ -135,7 +139,7 @@ def test_a_killed_daemon_takes_nothing_from_its_clients(place, client, gate):
 
 
 def test_a_daemon_killed_under_load_is_followed_by_another(place, client):
-    flags = ["--device=cuda:0", "--capacity=64MiB", "--limit=64MiB"]
+    flags = ["--device=cuda:0", "--capacity=512MiB", "--limit=512MiB"]
     daemon = place.start(*flags)
     workers = [client(daemon, timeout=20.0) for _ in range(3)]
     code = """

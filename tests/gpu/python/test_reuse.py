@@ -1,14 +1,14 @@
 """M2 on a GPU: a block passes to another process only when the GPU is done with it, however it was used.
 
-The pool holds one block. A gate stands for a kernel: the first process submits it and a fill behind it, releases, and
-the second one asks for the block. It must not get it while the gate is shut, and what it writes must stay.
+The pool is one slab of 16 blocks. The first process holds 15 and uses the last: a gate stands for a kernel, with a fill
+behind it; then it releases, and the second process asks for a block. There is no other one: it must not get it while
+the gate is shut, and what it writes must stay.
 """
 
 import pytest
 from workers import WORD, refuses, takes_and_keeps
 
 MINE, YOURS = WORD, 0x11121314
-BLOCK = 8 << 20
 
 # How the memory is used and released; `gate` and `t` are there, `use(stream)` submits the work.
 USES = {
@@ -48,8 +48,8 @@ USES = {
 }
 
 SETUP = f"""
-BLOCK = {BLOCK}
 gate = Gate({{gate!r}})
+rest = [tensor(BLOCK) for _ in range(15)]
 t = tensor(BLOCK)
 p = pointer(t) if {{early}} else None
 def use(stream, at=None):

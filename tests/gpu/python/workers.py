@@ -18,6 +18,8 @@ from cuda_calls import Driver, Gate, LEGACY, PER_THREAD, CudaError
 driver = Driver()
 driver.primary_context()
 
+BLOCK = 1 << 19
+
 def tensor(nbytes):
     return nvcv.Tensor((nbytes,), "u1")
 
@@ -129,9 +131,9 @@ class Worker:
 
 
 def refuses(worker, why="OutOfMemory"):
-    """The process does not get the pool's one block."""
+    """The process does not get the block that is the pool's last."""
     try:
-        worker("t = tensor(8 << 20)")
+        worker("t = tensor(BLOCK)")
     except WorkerError as refused:
         assert refused.name == why, refused
         return refused
@@ -141,7 +143,7 @@ def refuses(worker, why="OutOfMemory"):
 def takes_and_keeps(worker, value=0x11121314):
     """The process gets the block, and what it writes there stays."""
     wrong = worker(
-        f"t = tensor(8 << 20); p = pointer(t); driver.fill(p, {value}, 8 << 20, LEGACY)\n"
-        f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {value}, 8 << 20)"
+        f"t = tensor(BLOCK); p = pointer(t); driver.fill(p, {value}, BLOCK, LEGACY)\n"
+        f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {value}, BLOCK)"
     )
     assert wrong == 0, f"{wrong} words were overwritten"
