@@ -28,8 +28,7 @@ absl::Status RefuseCapture() {
 
 }  // namespace
 
-// ---- handing out
-// -----------------------------------------------------------------------------------
+// ---- handing out --------------------------------------------------------------------------------
 
 void CudaFencer::HandOut(Item& item) {
   ThreadStreams& mine = ThreadStreams::Mine();
@@ -48,6 +47,8 @@ absl::Status CudaFencer::Use(Item& item, ThreadStreams& mine, CUstream stream,
     return absl::UnavailableError("this process is ending");
   }
   if (!gpu_.IsAlive()) return ResetStatus();
+  std::optional<ContextScope> scope;
+  if (stream == CU_STREAM_PER_THREAD) scope.emplace(gpu_);
   // First of all: cuStreamGetId ends a capture.
   if (stream != CU_STREAM_LEGACY) {
     CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
@@ -59,7 +60,7 @@ absl::Status CudaFencer::Use(Item& item, ThreadStreams& mine, CUstream stream,
   if (last != nullptr && last->stream == stream && last->current_since == mine.generation()) {
     return NameIn(item, last);
   }
-  ContextScope scope(gpu_);
+  if (!scope) scope.emplace(gpu_);
   absl::StatusOr<StreamTimeline*> line = LineFor(mine, stream, state);
   if (!line.ok()) return line.status();
   if (stream == mine.current()) (*line)->current_since = mine.generation();
@@ -122,13 +123,13 @@ absl::Status CudaFencer::WaitForEarlier(const Item& item, const StreamTimeline& 
     return absl::InternalError(
         absl::StrCat("memory with the fence ", earlier.bits(), " was about to be used again"));
   }
+  ContextScope scope(gpu_);  // the line may be of a default stream
   return gpu_.Check(
       gpu_.driver().StreamWaitEvent(line.stream, pool_.line(earlier.timeline()).event, 0),
       "cuStreamWaitEvent");
 }
 
-// ---- releasing
-// -------------------------------------------------------------------------------------
+// ---- releasing ----------------------------------------------------------------------------------
 
 std::optional<lease_table::Fence> CudaFencer::AtRelease(Item& item) noexcept {
   if (item.first_use.load(std::memory_order_acquire) == nullptr) return std::nullopt;

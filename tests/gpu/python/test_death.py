@@ -79,15 +79,26 @@ def test_a_forked_child_keeps_the_block_until_it_ends(submitted, one_block, clie
 
 
 @pytest.mark.skipif(bool(FAKE), reason="the fake GPU stops with its process")
-def test_a_stopped_owner_loses_what_it_left_idle(one_block, client, gate):
-    owner = client(one_block, environment={"NVCV_CACHED_LOG": "info"})
-    owner(SUBMIT.format(gate.name) + "del t\n")
-    refuses(client(one_block, timeout=0.5))  # by now the flusher has handed the fence over
+@pytest.mark.parametrize("slab", ["in_use", "all_idle"])
+def test_a_stopped_owner_loses_what_it_left_idle(slab, one_block, client, gate):
+    """The GPU itself tells the daemon; a slab of which nothing else is in use serves as well."""
+
+    def another(**options):
+        worker = client(one_block, **options)
+        worker("BLOCK = 8 << 20" if slab == "all_idle" else "")
+        return worker
+
+    owner = another(environment={"NVCV_CACHED_LOG": "info"})
+    submit = SUBMIT.format(gate.name)
+    if slab == "all_idle":
+        submit = submit.replace("range(15)", "()")
+    owner(submit + "del t\n")
+    refuses(another(timeout=0.5))  # by now the flusher has handed the fence over
     owner.stop()
-    refuses(client(one_block, timeout=0.5))
+    refuses(another(timeout=0.5))
     gate.open()
     try:
-        takes_and_keeps(client(one_block, timeout=5.0))  # the GPU itself has told
+        takes_and_keeps(another(timeout=10.0))
     finally:
         owner.resume()
         said = owner.leave()[1]
