@@ -84,8 +84,8 @@ def test_numba(roomy, client):
             "result = bool(np.array_equal(cupy.asnumpy(cupy.asarray(t)), own.copy_to_host()))"
         )
     except WorkerError as error:
-        if "nvvm" in error.text.lower() or "NvvmSupport" in error.name:
-            pytest.skip(f"Numba compiles nothing here: {error}")
+        if "nvvm" in error.text.lower() or "module 'numpy'" in error.text:
+            pytest.skip(f"Numba does not work here: {error}")
         raise
 
 

@@ -70,6 +70,22 @@ def test_a_block_waits_for_the_work_on_it(how, one_block, client, gate):
     takes_and_keeps(client(one_block, timeout=20.0))
 
 
+def test_one_hung_stream_hides_no_other(one_block, client, gate):
+    """Nine blocks are released on nine streams, one of which never gets on: the other eight pass on."""
+    owner = client(one_block)
+    owner(
+        f"gate = Gate({gate.name!r}); rest = [tensor(BLOCK) for _ in range(7)]; held = [tensor(BLOCK) for _ in range(9)]\n"
+        "streams = [nvcv.Stream() for _ in range(9)]\n"
+        "for i, (t, s) in enumerate(zip(held, streams)):\n    with s: p = pointer(t)\n"
+        "    if i == 0: gate.hold(driver, s.handle)\n"
+        f"    for _ in range(50): driver.fill(p, {MINE}, BLOCK, s.handle)\n"
+        "del t; held.clear()"
+    )
+    other = client(one_block, timeout=1.0)
+    other("got = [tensor(BLOCK) for _ in range(8)]")
+    refuses(other)
+
+
 @pytest.mark.parametrize("streams", ["own", "legacy_to_own", "per_thread"])
 def test_reuse_in_the_process_waits_on_another_stream(streams, roomy, client, gate):
     worker = client(roomy)
