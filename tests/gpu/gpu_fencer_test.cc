@@ -51,6 +51,10 @@ class FencerTest : public ::testing::Test {
     OpenGate();
     for (const auto& item : items_) DoneSoon(*item);
     side_->Stop(std::chrono::seconds(10));
+    // As in a program, where a session outlives its threads: their lines go back to it when they
+    // end.
+    static auto* const kept = new std::vector<std::unique_ptr<CudaSide>>;
+    kept->push_back(std::move(side_));
   }
 
   const CudaDriver& cuda() const { return gpu_->driver(); }
