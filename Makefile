@@ -10,7 +10,7 @@ binding := $(venv)/.nvcv-cached
 headers := $(wildcard client/include/nvcv_cached/*.h)
 binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test test-long build bench mutants install format lint lock stubs clean
+.PHONY: help demo test test-long build bench gpu-bundle mutants install format lint lock stubs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-long  the long runs too: millions of steps, thousands of kills'
 	@echo 'make build      build/bin/nvcv-cached, build/bin/nvcv-cachectl, the Python package in .venv'
 	@echo 'make bench      the benchmarks against their budgets; JSON in bench-out/'
+	@echo 'make gpu-bundle an archive with the GPU tests and benchmarks, for a machine with a GPU'
 	@echo 'make mutants    breaks each rule on purpose; the test of its name must see it'
 	@echo 'make install    programs, library and headers into PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make format     clang-format and ruff rewrite the sources'
@@ -73,6 +74,12 @@ bench: build
 	cmake -S . -B build -DNVCV_CACHED_BENCH=ON >/dev/null
 	cmake --build build --parallel $(JOBS)
 	$(python) bench/run.py
+
+# An archive that runs the GPU's tests on a machine without this build: tar xf it there, then bundle/run-tests.
+gpu-bundle: programs
+	cmake -S . -B build -DNVCV_CACHED_BENCH=ON >/dev/null
+	cmake --build build --parallel $(JOBS)
+	$(python) deploy/gpu_bundle/make_bundle.py --build build --out build/nvcv-cached-gpu.tar.gz
 
 mutants: build
 	$(python) tests/mutants/run.py

@@ -19,6 +19,9 @@ namespace {
 using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kDrainLook{20};
 constexpr std::chrono::milliseconds kExtension{5'000};
+// A signal to the whole group reaches us twice where a stand-in passes it on: within this it is
+// one.
+constexpr std::chrono::milliseconds kSameSignal{500};
 constexpr size_t kMaxHolders = 20;
 
 sigset_t Signals() {
@@ -81,6 +84,10 @@ void Daemon::OnSignal(uint32_t signal) {
   switch (signal) {
     case SIGTERM:
     case SIGINT:
+      if (draining_since_ && parts_.has_stand_in &&
+          Steady::now() - *draining_since_ < kSameSignal) {
+        break;
+      }
       if (draining_since_) {
         LogWarning(Event("leave").With("why", "a second signal"));
         leave_ = Leave::kAtOnce;

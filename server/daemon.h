@@ -38,6 +38,8 @@ class Daemon {
     const SettingsReader& reader;
     LogSink& log;
     ServiceManager& manager;
+    bool has_stand_in =
+        false;  // it passes on signals that may have reached us as well (high_pid.h)
   };
   explicit Daemon(const Parts& parts);
 

@@ -20,15 +20,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proto/cuda_driver.h"
 #include "proto/socket_paths.h"
 #include "proto/units.h"
 #include "proto/version.h"
+#include "server/chosen_device.h"
 #include "server/config/command_line.h"
 #include "server/config/live_settings.h"
 #include "server/config/settings_reader.h"
 #include "server/core/clock.h"
 #include "server/daemon.h"
-#include "server/device/host_device.h"
+#include "server/high_pid.h"
 #include "server/lock_file.h"
 #include "server/log/log_sink.h"
 #include "server/rpc/admin_service.h"
@@ -65,10 +67,13 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const std::string& name) {
-  if (name == "host") return std::make_unique<HostDevice>();
-  return absl::UnimplementedError(
-      absl::StrCat(name, ": cuda devices come with a later version; do: --device host"));
+// A daemon whose GPU is of no more use makes room for the next one.
+void EndOnFailure(const absl::Status& status) {
+  LogError(Event("device-failed")
+               .With("exit", static_cast<int>(kFailed))
+               .With("error", std::string(status.message()))
+               .With("hint", "clients keep what they use; a new daemon can serve them"));
+  ::_exit(kFailed);
 }
 
 absl::Status PrepareDirectory(const std::string& directory, Scope scope) {
@@ -118,12 +123,17 @@ ExitCode CodeOf(const absl::Status& status) {
   }
 }
 
-void LogStart(const DeviceInfo& device, const DaemonSettings& settings) {
+void LogStart(const ChosenDevice& chosen, const DaemonSettings& settings) {
+  const DeviceInfo& device = chosen.info;
   Event start("start");
   start.With("version", kVersion).With("pid", ::getpid());
   start.With("device", device.kind == "host" ? device.id : absl::StrCat("cuda:", device.index));
   if (device.kind != "host") start.With("uuid", device.id);
   LogInfo(start.With("name", device.name).With("memory", FormatSize(device.total_bytes)));
+  if (!chosen.note.empty()) LogInfo(Event("host-device").With("why", chosen.note));
+  for (const std::string& warning : chosen.gpu.warnings) {
+    LogWarning(Event("device").With("warning", warning));
+  }
   std::string config = "config";
   for (const char* key : {"limit", "capacity", "policy", "quota"}) {
     for (const SettingText& text : settings.texts) {
@@ -145,6 +155,8 @@ Settings CoreSettings(const DaemonSettings& settings, const DeviceInfo& device) 
   core.quota_bytes = settings.quota_bytes;
   core.slab_bytes = settings.slab_bytes;
   core.small_slab_bytes = std::min(kSmallSlabBytes, settings.slab_bytes);
+  // On a GPU a client that unmaps a slab waits for all of its work, and launches nothing meanwhile.
+  core.spare_bytes = device.kind == "cuda" ? settings.capacity_bytes / 64 : 0;
   core.trim_after = settings.trim_after;
   core.keep_time = settings.keep_time;
   core.device = device.kind == "host" ? device.id : absl::StrCat("cuda:", device.index);
@@ -162,14 +174,30 @@ RpcOptions Rpc(const DaemonSettings& settings) {
           .max_sessions = settings.max_sessions};
 }
 
-int Serve(const SettingsReader& reader, Device& device, const DaemonSettings& settings,
-          LogSink& log, std::chrono::steady_clock::time_point begin) {
+// What of the device others hold: their own memory and contexts, or slabs of an earlier daemon that
+// its clients still map. The pool cannot have it; growth finds that out by itself.
+void LogForeign(const DeviceInfo& info, uint64_t free_bytes) {
+  if (info.kind == "host" || free_bytes >= info.total_bytes / 10 * 9) return;
+  LogWarning(Event("foreign")
+                 .With("bytes", FormatSize(info.total_bytes - free_bytes))
+                 .With("free", FormatSize(free_bytes))
+                 .With("hint",
+                       "memory of other processes, or an earlier daemon's slabs: these return when "
+                       "the processes that map them let go or exit"));
+}
+
+int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const DaemonSettings& settings,
+          LogSink& log, UniqueFd relay, std::chrono::steady_clock::time_point begin) {
   const std::string directory = settings.socket.substr(0, settings.socket.rfind('/'));
   if (absl::Status made = PrepareDirectory(directory, reader.scope()); !made.ok()) {
     return Fail(kNoRight, "no-directory", made);
   }
-  absl::StatusOr<Locks> locks = TakeLocks(settings, device.info().id);
+  absl::StatusOr<Locks> locks = TakeLocks(settings, chosen.info.id);
   if (!locks.ok()) return Fail(CodeOf(locks.status()), "no-lock", locks.status());
+  const absl::StatusOr<std::unique_ptr<Device>> opened = OpenDevice(chosen, EndOnFailure);
+  if (!opened.ok()) return Fail(kNoDevice, "no-device", opened.status());
+  Device& device = **opened;
+  LogForeign(device.info(), device.FreeBytes());
 
   const SystemClock clock;
   LiveSettings live(settings);
@@ -182,13 +210,15 @@ int Serve(const SettingsReader& reader, Device& device, const DaemonSettings& se
     rpc.Shutdown(std::chrono::milliseconds(0));  // the service goes before the server does
     return Fail(CodeOf(started), "no-socket", started);
   }
-  ServiceManager manager;
+  const bool has_stand_in = static_cast<bool>(relay);
+  ServiceManager manager(std::move(relay));
   Daemon daemon({.broker = broker,
                  .rpc = rpc,
                  .settings = live,
                  .reader = reader,
                  .log = log,
-                 .manager = manager});
+                 .manager = manager,
+                 .has_stand_in = has_stand_in});
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   LogInfo(Event("ready")
               .With("socket", settings.socket)
@@ -222,13 +252,22 @@ int Main(int argc, char** argv, char** variables) {
   const absl::StatusOr<std::string> name = reader.Device();
   if (!name.ok()) return Usage(name.status());
 
+  UniqueFd relay;
+  if (*name != "host" && CudaDriver::IsInstalled() && !command_line.check_config) {
+    absl::StatusOr<UniqueFd> left = LeaveLowPids();
+    if (!left.ok()) {
+      InstallLog({.journal = StderrIsJournal()}, "info");
+      return Fail(kFailed, "no-process", left.status());
+    }
+    relay = *std::move(left);
+  }
   BlockSignals();
-  absl::StatusOr<std::unique_ptr<Device>> device = OpenDevice(*name);
+  const absl::StatusOr<ChosenDevice> device = ChooseDevice(*name);
   if (!device.ok()) {
     InstallLog({.journal = StderrIsJournal()}, "info");
     return Fail(kNoDevice, "no-device", device.status());
   }
-  const absl::StatusOr<DaemonSettings> settings = reader.Read((*device)->info());
+  const absl::StatusOr<DaemonSettings> settings = reader.Read(device->info);
   if (!settings.ok()) return Usage(settings.status());
   if (command_line.check_config) {
     std::fputs(Describe(*settings).c_str(), stdout);
@@ -238,12 +277,12 @@ int Main(int argc, char** argv, char** variables) {
       InstallLog({.format = settings->log_format == "json" ? LogFormat::kJson : LogFormat::kText,
                   .journal = StderrIsJournal()},
                  settings->log_level);
-  LogStart((*device)->info(), *settings);
+  LogStart(*device, *settings);
   for (const std::string& variable : reader.unknown_variables()) {
     LogWarning(Event("unknown-variable").With("name", variable));
   }
   RaiseDescriptorLimit();
-  return Serve(reader, **device, *settings, *log, begin);
+  return Serve(reader, *device, *settings, *log, std::move(relay), begin);
 }
 
 }  // namespace

@@ -9,32 +9,42 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace nvcv_cached::server {
 
-ServiceManager::ServiceManager() {
+ServiceManager::ServiceManager(UniqueFd relay) {
   const char* address = std::getenv("NOTIFY_SOCKET");
   if (address == nullptr || std::strlen(address) < 2 ||
       std::strlen(address) >= sizeof(sockaddr_un::sun_path)) {
     return;
   }
-  address_ = address;
-  if (address_[0] == '@') address_[0] = '\0';  // the abstract namespace
-  socket_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const bool relayed = static_cast<bool>(relay);
+  if (relayed) {
+    socket_ = std::move(relay);
+  } else {
+    address_ = address;
+    if (address_[0] == '@') address_[0] = '\0';  // the abstract namespace
+    socket_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  }
   const char* microseconds = std::getenv("WATCHDOG_USEC");
   const char* pid = std::getenv("WATCHDOG_PID");
   int64_t period = 0;
   if (microseconds != nullptr && absl::SimpleAtoi(microseconds, &period) && period > 0 &&
-      (pid == nullptr || pid == absl::StrCat(::getpid()))) {
+      (pid == nullptr || pid == absl::StrCat(relayed ? ::getppid() : ::getpid()))) {
     watchdog_ = std::chrono::milliseconds(period / 1000);
   }
 }
 
 void ServiceManager::Send(const std::string& message) {
   if (!socket_) return;
+  if (address_.empty()) {
+    ::send(socket_.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
   sockaddr_un to{};
   to.sun_family = AF_UNIX;
   std::memcpy(to.sun_path, address_.data(), address_.size());

@@ -12,7 +12,8 @@ namespace nvcv_cached::server {
 
 class ServiceManager {
  public:
-  ServiceManager();
+  // `relay`: where a stand-in (high_pid.h) takes our messages; empty: NOTIFY_SOCKET itself.
+  explicit ServiceManager(UniqueFd relay = UniqueFd());
 
   bool is_there() const { return static_cast<bool>(socket_); }
   // How often Alive is due at least; nullopt: nobody watches.
@@ -23,12 +24,11 @@ class ServiceManager {
   void Stopping();
   void Alive(const std::string& status);
   void ExtendTimeout(std::chrono::milliseconds more);
+  void Send(const std::string& message);  // as the protocol has it
 
  private:
-  void Send(const std::string& message);
-
   UniqueFd socket_;
-  std::string address_;
+  std::string address_;  // empty: the socket is connected
   std::optional<std::chrono::milliseconds> watchdog_;
 };
 

@@ -28,6 +28,12 @@ std::size_t Buffer::size_bytes() const {
   return item_ == nullptr ? 0 : static_cast<std::size_t>(item_->spec.extents[0]);
 }
 
+void Buffer::record_stream(const Stream& stream) const {
+  if (item_ == nullptr) return;
+  client::RefuseInForkedChild();
+  item_->HandOutOn(stream.state_);
+}
+
 Device Buffer::device() const { return nvcv_cached::device(); }
 
 }  // namespace nvcv_cached

@@ -8,7 +8,6 @@
 #include "client/src/connection.h"
 #include "client/src/errors.h"
 #include "client/src/fork_guard.h"
-#include "client/src/host_memory.h"
 #include "client/src/process_connection.h"
 #include "client/src/thread_cache.h"
 
@@ -67,7 +66,7 @@ void set_cache_limit_inbytes(std::int64_t limit) {
 std::int64_t get_cache_limit_inbytes() {
   client::RefuseInForkedChild();
   std::optional<std::uint64_t> limit = client::ValueOrThrow(ProcessConnection().Limit());
-  return Clamped(limit ? *limit : client::HostMemoryBytes() / 2);
+  return Clamped(limit ? *limit : client::ValueOrThrow(ProcessConnection().DeviceBytes()) / 2);
 }
 
 }  // namespace nvcv_cached

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
+#include "client/src/host_memory.h"
 #include "client/src/link.h"
 #include "client/src/log.h"
 #include "client/src/opening.h"
@@ -46,11 +47,9 @@ uint32_t WaitForMemory(std::chrono::steady_clock::time_point deadline) {
 
 // Nobody chose the device: what it became is said once.
 void SayThatItIsHost() {
-  const bool has_driver = ::access("/dev/nvidiactl", F_OK) == 0;
   Log(LogLevel::kWarning,
-      absl::StrCat(
-          has_driver ? "this build does not serve CUDA devices" : "no CUDA driver here",
-          ": objects are made in shared memory (NVCV_CACHED_DEVICE=host says so quietly)"));
+      "no CUDA driver here: objects are made in shared memory (NVCV_CACHED_DEVICE=host says so "
+      "quietly)");
 }
 
 // A deadline that passed has no text yet: only here is known what was asked, and of whom.
@@ -84,7 +83,7 @@ absl::StatusOr<Settings> Connection::SettingsNow() {
   if (!settings_) {
     absl::StatusOr<Settings> settings = ReadSettings(options_);
     if (!settings.ok()) return settings.status();
-    if (settings->device_is_default && !settings->address) SayThatItIsHost();
+    if (settings->device_asked.empty() && settings->device == "host") SayThatItIsHost();
     settings_ = *std::move(settings);
   }
   return *settings_;
@@ -191,6 +190,9 @@ absl::StatusOr<std::vector<Lease>> Connection::Acquire(const LeaseRequest& reque
     if (!link.ok()) return link.status();
     // Starting a daemon has a time of its own.
     if (Clock::now() >= deadline) deadline = Clock::now() + settings->timeout;
+    if (const CudaSide* cuda = (*link)->session().cuda(); cuda != nullptr) {
+      if (absl::Status usable = cuda->Check(); !usable.ok()) return usable;
+    }
     v1::ClientMessage message;
     v1::Acquire& acquire = *message.mutable_acquire();
     const uint64_t id = (*link)->NewRequestId();
@@ -240,7 +242,26 @@ absl::StatusOr<Device> Connection::CurrentDevice() {
   if (!settings.ok()) return settings.status();
   std::lock_guard lock(mutex_);
   if (device_) return *device_;
-  return Device("host", "host", "shared memory", 0);
+  if (settings->device.empty()) return Device("", "", "of the daemon at " + *settings->address, 0);
+  return Device(settings->device == "host" ? "host" : "cuda", settings->device,
+                settings->device_name, 0);
+}
+
+absl::StatusOr<uint64_t> Connection::DeviceBytes() {
+  absl::StatusOr<Settings> settings = SettingsNow();
+  if (!settings.ok()) return settings.status();
+  return settings->device_bytes != 0 ? settings->device_bytes : HostMemoryBytes();
+}
+
+absl::StatusOr<std::string> Connection::GpuUuid() {
+  absl::StatusOr<Settings> settings = SettingsNow();
+  if (!settings.ok()) return settings.status();
+  if (settings->device.empty()) {
+    if (absl::Status connected = Traits().status(); !connected.ok()) return connected;
+  }
+  std::lock_guard lock(mutex_);
+  const std::string& id = device_ ? device_->id() : settings->device;
+  return id == "host" ? std::string() : id;
 }
 
 absl::Status Connection::SetLimit(uint64_t limit_bytes) {

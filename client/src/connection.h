@@ -52,6 +52,10 @@ class Connection final : public LeaseSource {
 
   // Never connects.
   absl::StatusOr<Device> CurrentDevice();
+  absl::StatusOr<uint64_t> DeviceBytes();
+
+  // Empty: the host device. Connects if only the daemon knows.
+  absl::StatusOr<std::string> GpuUuid();
 
   // The process's own limit: kept for each session to come; an open one is told now.
   absl::Status SetLimit(uint64_t limit_bytes);

@@ -74,6 +74,7 @@ void Connection::Keep() {
       pollfd more{wake_.get(), POLLIN, 0};
       ::poll(&more, 1, static_cast<int>(kReturnDelay.count()));
       link->FlushReturned();
+      link->SendUnmapped();
     }
     lock.lock();
   }

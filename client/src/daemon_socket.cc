@@ -139,8 +139,9 @@ std::string DescribeProcess(pid_t pid) {
 std::string HintForMissing(const Address& address, const Settings& settings) {
   if (address.is_system) return absl::StrCat("systemctl status nvcv-cached@", settings.device);
   if (!settings.autostart) {
-    return absl::StrCat("start nvcv-cached --device ", settings.device, " --socket ", address.path,
-                        ", or set NVCV_CACHED_AUTOSTART=1");
+    return absl::StrCat("start nvcv-cached --device ",
+                        settings.device.empty() ? "DEVICE" : settings.device, " --socket ",
+                        address.path, ", or set NVCV_CACHED_AUTOSTART=1");
   }
   return "nvcv-cachectl start";
 }

@@ -25,6 +25,7 @@ void Item::Hold(const Lease& lease) {
   block_bytes = lease.block_bytes;
   size_class = static_cast<uint16_t>(IdleIndex::SizeClass(block_bytes));
   clock_zero_ms = lease.clock_zero_ms;
+  fencer = lease.fencer;
 }
 
 Lease Item::lease() const {
@@ -34,11 +35,17 @@ Lease Item::lease() const {
                .word = word,
                .data = data,
                .block_bytes = block_bytes,
-               .clock_zero_ms = clock_zero_ms};
+               .clock_zero_ms = clock_zero_ms,
+               .fencer = fencer};
 }
 
 void Item::GiveBack() noexcept {
-  const auto fence = word.state() == lease_table::State::kHeld ? FenceNow() : std::nullopt;
+  std::optional<lease_table::Fence> fence;
+  if (unfenced) {
+    fence = kNeverDone;
+  } else if (word.state() == lease_table::State::kHeld) {
+    fence = FenceNow();
+  }
   // False: the daemon ended the lease itself (it was idle), and waits for no answer.
   if (lease_table::Return(*slot, word, fence)) Source().Returned(lease());
 }

@@ -7,8 +7,8 @@
 // while the item is in use or in the depot.
 //
 // Layout: what a hit touches lies in the first three cache lines.
-// Thread-safety: refs and handed_out are atomic; the rest is written by the thread that makes the
-// item, takes it out of a list or drops its last handle, and read by holders of a handle.
+// Thread-safety: refs, handed_out and the uses are atomic; the rest is written by the thread that
+// makes the item, takes it out of a list or drops its last handle, and read by holders of a handle.
 #pragma once
 
 #include <atomic>
@@ -26,11 +26,14 @@
 namespace nvcv_cached::client {
 
 class ThreadCache;
+struct FurtherUse;
+struct StreamTimeline;
 
 class alignas(lease_table::kLine) Item {
  public:
   std::atomic<uint32_t> refs{0};
   std::atomic<bool> handed_out{false};
+  bool unfenced = false;  // its work cannot be fenced: it goes back, and is never used again
   uint16_t size_class = 0;
   lease_table::Word word;
   lease_table::Slot* slot = nullptr;
@@ -52,6 +55,11 @@ class alignas(lease_table::kLine) Item {
   Session* session = nullptr;
   uint32_t slot_index = 0;
   int64_t strides[kMaxRank] = {};
+
+  // What the device's Fencer knows of the streams that use the memory; null from release to
+  // hand-out.
+  std::atomic<StreamTimeline*> first_use{nullptr};
+  std::atomic<FurtherUse*> further_uses{nullptr};
 
   Item(const Spec& as, const Footprint& footprint) { Become(as, footprint); }
 
@@ -77,8 +85,13 @@ class alignas(lease_table::kLine) Item {
   bool TryRelease() {
     // Revoked from the start: its one fence is made by GiveBack.
     if (word.revoked()) return false;
+    const auto fence = FenceNow();
+    if (__builtin_expect(fence.has_value() && *fence == kNeverDone, 0)) {
+      unfenced = true;
+      return false;
+    }
     const auto now_ms = static_cast<uint32_t>(CoarseNowMs() - clock_zero_ms);
-    const auto idle = lease_table::Release(*slot, word, FenceNow(), now_ms);
+    const auto idle = lease_table::Release(*slot, word, fence, now_ms);
     if (!idle) return false;
     word = *idle;
     return true;
@@ -96,12 +109,18 @@ class alignas(lease_table::kLine) Item {
   void WriteSpecText(std::string_view text);
 
   // The pointer leaves the library: on a device with streams the release is fenced from here on.
+  // Each time counts, for the current stream may be another one.
   void* HandOut() {
-    if (!handed_out.load(std::memory_order_relaxed)) {
+    if (fencer != nullptr) {
       handed_out.store(true, std::memory_order_relaxed);
-      if (fencer != nullptr) fencer->HandOut(*this);
+      fencer->HandOut(*this);
     }
     return data;
+  }
+  void HandOutOn(const std::shared_ptr<StreamState>& stream) {
+    if (fencer == nullptr) return;
+    handed_out.store(true, std::memory_order_relaxed);
+    fencer->HandOutOn(*this, stream);
   }
 
  private:

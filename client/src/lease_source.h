@@ -20,6 +20,7 @@
 
 namespace nvcv_cached::client {
 
+class Fencer;
 class Session;
 
 // One granted block, mapped.
@@ -31,6 +32,7 @@ struct Lease {
   void* data = nullptr;              // where the block is mapped in this process
   uint64_t block_bytes = 0;
   uint64_t clock_zero_ms = 0;        // CoarseNowMs() when the table was made: the zero of last_used
+  Fencer* fencer = nullptr;          // null: a device without streams
 };
 
 struct LeaseRequest {

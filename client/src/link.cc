@@ -122,6 +122,14 @@ void Link::FlushReturned() {
   (void)Send(std::move(message), 0);  // lost with a closed session only, where it says nothing
 }
 
+void Link::SendUnmapped() {
+  for (uint64_t slab : session_->TakeUnmapped()) {
+    v1::ClientMessage message;
+    message.mutable_unmapped()->set_slab(slab);
+    (void)Send(std::move(message), 0);
+  }
+}
+
 absl::Status Link::end_status() const {
   std::lock_guard lock(mutex_);
   return end_status_;
@@ -152,7 +160,9 @@ void Link::OnGrant(v1::ServerMessage& message) {
     misses_.reclaim.fetch_add(1, std::memory_order_relaxed);
   if (grant.served() == v1::SERVED_BY_GROWTH) misses_.grow.fetch_add(1, std::memory_order_relaxed);
   std::vector<Session::GrantedSlab> slabs;
-  for (const v1::Slab& slab : grant.slabs()) slabs.push_back({slab.slab(), slab.size_bytes()});
+  for (const v1::Slab& slab : grant.slabs()) {
+    slabs.push_back({slab.slab(), slab.size_bytes(), slab.cuda_ipc().handle()});
+  }
   std::vector<Session::GrantedLease> granted;
   for (const v1::Lease& lease : grant.leases()) {
     granted.push_back({.slot = lease.slot(),
@@ -199,11 +209,8 @@ void Link::OnMessage(v1::ServerMessage& message) {
       return;
     case v1::ServerMessage::kRetire: {
       if (session_ == nullptr) return;
-      const uint64_t slab = message.retire().slab();
-      session_->Retire(slab);
-      v1::ClientMessage unmapped;
-      unmapped.mutable_unmapped()->set_slab(slab);
-      (void)Send(std::move(unmapped), 0);
+      session_->Retire(message.retire().slab());
+      SendUnmapped();
       return;
     }
     case v1::ServerMessage::kDraining:

@@ -40,6 +40,7 @@ class Link final : public Stream::Listener {
     std::string path;  // of the session socket
     std::string name;
     std::optional<uint64_t> session_limit_bytes;
+    bool strict_streams = false;
   };
 
   // A new session. NOT_FOUND: nobody listens; UNAVAILABLE: the daemon says so (draining, full);
@@ -66,6 +67,7 @@ class Link final : public Stream::Listener {
   uint64_t NewRequestId() { return next_request_id_.fetch_add(1, std::memory_order_relaxed); }
 
   void FlushReturned();
+  void SendUnmapped();
 
   bool broken() const { return state_.load(std::memory_order_acquire) == State::kBroken; }
   bool closed() const { return state_.load(std::memory_order_acquire) == State::kClosed; }

@@ -1,6 +1,7 @@
 // How a link begins and begins again: Hello and Welcome, the descriptor socket, and what is sent
 // once more.
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -82,11 +83,15 @@ absl::StatusOr<std::unique_ptr<Link>> Link::Open(const Introduction& introductio
   absl::StatusOr<UniqueFd> descriptors =
       ConnectForDescriptors(introduction.path, link->welcome_.descriptor_token(), deadline);
   if (!descriptors.ok()) return descriptors.status();
-  SessionInfo info{.id = link->welcome_.session_id(),
-                   .epoch = link->welcome_.epoch(),
-                   .resume_token = link->welcome_.resume_token(),
-                   .table_age_ms = link->welcome_.table_age_ms()};
-  absl::StatusOr<Session*> session = Session::Open(info, *std::move(descriptors), deadline);
+  SessionInfo info{
+      .id = link->welcome_.session_id(),
+      .epoch = link->welcome_.epoch(),
+      .resume_token = link->welcome_.resume_token(),
+      .table_age_ms = link->welcome_.table_age_ms(),
+      .gpu = link->welcome_.device().kind() == "cuda" ? link->welcome_.device().id() : "",
+      .strict_streams = introduction.strict_streams};
+  absl::StatusOr<Session*> session =
+      Session::Open(info, *std::move(descriptors), deadline, link->call_keeper_);
   if (!session.ok()) return session.status();
   link->session_ = *session;
 
@@ -115,6 +120,7 @@ absl::StatusOr<v1::Welcome> Link::Greet(const v1::Resume* resume, Deadline deadl
   hello.set_protocol_min(kProtocolMin);
   hello.set_protocol_max(kProtocolMax);
   hello.set_library_version(kVersion);
+  hello.set_pid(::getpid());
   hello.set_name(introduction_.name);
   if (introduction_.session_limit_bytes) {
     hello.set_session_limit_bytes(*introduction_.session_limit_bytes);

@@ -1,15 +1,17 @@
 // Where the slabs of one session are mapped in this process.
 //
 // Invariant: a slab is mapped once, from its first grant until it is dropped, and its number is
-// never used twice. Mappings are shared memory, stay out of core dumps and stay mapped across fork
-// (an inherited view keeps working). Not thread-safe: the session's mutex protects it.
+// never used twice. Host slabs are shared memory, stay out of core dumps and stay mapped across
+// fork (an inherited view keeps working). Not thread-safe: the session's mutex protects it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <unordered_map>
 
 #include "absl/status/status.h"
+#include "client/src/slab_mapper.h"
 
 namespace nvcv_cached::client {
 
@@ -22,20 +24,21 @@ class MappingTable {
         0;  // leases in use at the moment their session was closed, and since not returned
   };
 
-  MappingTable() = default;
-  ~MappingTable();
+  // `mapper` outlives the table.
+  explicit MappingTable(SlabMapper& mapper) : mapper_(mapper) {}
   MappingTable(const MappingTable&) = delete;
   MappingTable& operator=(const MappingTable&) = delete;
 
-  // Maps the memory behind `fd` (not kept). RESOURCE_EXHAUSTED: no address space or too many
-  // mappings.
-  absl::Status Map(uint64_t slab, size_t size_bytes, int fd);
+  // Maps the memory behind `handle` (not kept). Errors of SlabMapper::Map.
+  absl::Status Map(uint64_t slab, size_t size_bytes, const SlabMapper::Handle& handle);
 
   // Null for a slab that is not mapped.
   Mapping* Find(uint64_t slab);
 
-  // Unmaps the slab; nothing happens for one that is not mapped.
-  void Unmap(uint64_t slab);
+  // The slab is mapped no more; `unmapped` is called once that is so outside too (at once for one
+  // that is not mapped).
+  void Unmap(
+      uint64_t slab, std::function<void()> unmapped = [] {});
 
   // Unmaps every slab in which nothing is held.
   void UnmapUnheld();
@@ -43,6 +46,7 @@ class MappingTable {
   size_t size() const { return mappings_.size(); }
 
  private:
+  SlabMapper& mapper_;
   std::unordered_map<uint64_t, Mapping> mappings_;
 };
 

@@ -35,14 +35,16 @@ absl::StatusOr<std::unique_ptr<Link>> OpenAt(const Opening& opening, const Addre
   ArmForkGuard();
   return Link::Open({.path = address.path,
                      .name = opening.settings.name,
-                     .session_limit_bytes = opening.session_limit_bytes},
+                     .session_limit_bytes = opening.session_limit_bytes,
+                     .strict_streams = opening.settings.strict_streams},
                     deadline, opening.call_keeper);
 }
 
-absl::StatusOr<std::unique_ptr<Link>> StartAndOpen(const Opening& opening, const Address& address) {
+absl::StatusOr<std::unique_ptr<Link>> StartAndOpen(const Opening& opening, const Settings& settings,
+                                                   const Address& address) {
   const Clock::time_point deadline = Clock::now() + kStartTimeout;
   Log(LogLevel::kInfo, absl::StrCat("starting a daemon at ", address.path));
-  absl::StatusOr<StartedDaemon> daemon = StartedDaemon::Start(opening.settings, address);
+  absl::StatusOr<StartedDaemon> daemon = StartedDaemon::Start(settings, address);
   if (!daemon.ok()) return NotStarted(daemon.status());
   while (true) {
     absl::StatusOr<std::unique_ptr<Link>> link = OpenAt(opening, address, deadline);
@@ -73,13 +75,17 @@ absl::StatusOr<std::unique_ptr<Link>> OpenLink(const Opening& opening) {
   absl::StatusOr<std::unique_ptr<Link>> link = OpenAt(opening, *address, opening.deadline);
   if (!absl::IsNotFound(link.status())) return link;
   if (opening.may_start && settings.autostart && !address->is_system) {
-    return StartAndOpen(opening, *address);
+    Settings starting = settings;
+    if (starting.device.empty()) {
+      if (absl::Status chosen = ChooseDefaultDevice(starting); !chosen.ok()) return chosen;
+    }
+    return StartAndOpen(opening, starting, *address);
   }
-  return WithHint(
-      absl::NotFoundError(absl::StrCat(
-          "no daemon for ", settings.device, " at ", address->path, ": ", link.status().message(),
-          opening.was_connected ? "; tensors you hold stay valid" : "")),
-      HintForMissing(*address, settings));
+  return WithHint(absl::NotFoundError(absl::StrCat(
+                      "no daemon", settings.device.empty() ? "" : " for ", settings.device, " at ",
+                      address->path, ": ", link.status().message(),
+                      opening.was_connected ? "; tensors you hold stay valid" : "")),
+                  HintForMissing(*address, settings));
 }
 
 }  // namespace nvcv_cached::client

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/cuda/gpu_choice.h"
 #include "client/src/errors.h"
 #include "proto/socket_paths.h"
 #include "proto/units.h"
@@ -45,28 +46,67 @@ std::string Absolute(const std::string& path) {
   return path.empty() || absolute.empty() ? path : absolute.string();
 }
 
-absl::Status CheckDevice(const std::string& device) {
-  if (device == "host") return absl::OkStatus();
-  return WithHint(absl::UnimplementedError(absl::StrCat(
-                      "device \"", device, "\" was asked for; this build serves \"host\" only")),
-                  "set NVCV_CACHED_DEVICE=host, or install a build with CUDA");
+void BecomeHost(Settings& settings) {
+  settings.device = "host";
+  settings.device_name = "shared memory";
+}
+
+void BecomeGpu(Settings& settings, const SeenGpu& gpu) {
+  settings.device = gpu.uuid;
+  settings.device_name = gpu.name;
+  settings.device_bytes = gpu.total_bytes;
+}
+
+// What was named; else what the daemon at a named address has; else the default.
+absl::Status ChooseDevice(Settings& settings) {
+  if (settings.device_asked == "host") {
+    BecomeHost(settings);
+    return absl::OkStatus();
+  }
+  if (!settings.device_asked.empty()) {
+    absl::StatusOr<SeenGpu> gpu = FindGpu(settings.device_asked);
+    if (gpu.ok()) BecomeGpu(settings, *gpu);
+    return gpu.status();
+  }
+  if (settings.address) {
+    settings.device.clear();
+    return absl::OkStatus();
+  }
+  return ChooseDefaultDevice(settings);
 }
 
 }  // namespace
 
+absl::Status ChooseDefaultDevice(Settings& settings) {
+  absl::StatusOr<SeenGpu> gpu = CurrentGpu();
+  if (gpu.ok()) {
+    BecomeGpu(settings, *gpu);
+    return absl::OkStatus();
+  }
+  if (!absl::IsNotFound(gpu.status())) {
+    return WithHint(gpu.status(),
+                    "run nvidia-smi to see what is wrong, or set NVCV_CACHED_DEVICE=host");
+  }
+  BecomeHost(settings);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Settings> ReadSettings(const Options& options) {
   Settings settings;
-  std::optional<std::string> device = options.device;
-  if (!device) device = Environment("NVCV_CACHED_DEVICE");
-  settings.device_is_default = !device.has_value();
-  settings.device = device.value_or("host");
-  if (absl::Status status = CheckDevice(settings.device); !status.ok()) return status;
-
   settings.address = options.address ? options.address : Environment("NVCV_CACHED_ADDRESS");
   if (settings.address) {
     settings.address = Absolute(*settings.address);
     if (absl::Status status = CheckSocketPath(*settings.address); !status.ok()) return status;
   }
+  settings.device_asked = options.device.value_or(Environment("NVCV_CACHED_DEVICE").value_or(""));
+  if (absl::Status status = ChooseDevice(settings); !status.ok()) return status;
+
+  const std::string strict = Environment("NVCV_CACHED_STRICT_STREAMS").value_or("0");
+  if (!options.strict_streams && strict != "0" && strict != "1") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("NVCV_CACHED_STRICT_STREAMS=", strict, "; wanted 0 or 1"));
+  }
+  settings.strict_streams = options.strict_streams.value_or(strict == "1");
 
   settings.name = options.name.value_or(
       Environment("NVCV_CACHED_NAME").value_or(program_invocation_short_name));
@@ -101,8 +141,14 @@ absl::Status CheckSame(const Settings& settings, const Options& options) {
         absl::string_view(asked.data(), asked.size()), "\"), but this process is connected with \"",
         absl::string_view(now.data(), now.size()), "\"; do: connect before the first object"));
   };
-  if (options.device && *options.device != settings.device) {
-    return differs("device", settings.device, *options.device);
+  if (options.device && *options.device != settings.device_asked &&
+      *options.device != settings.device) {
+    return differs("device", settings.device.empty() ? "the daemon's" : settings.device,
+                   *options.device);
+  }
+  if (options.strict_streams && *options.strict_streams != settings.strict_streams) {
+    return differs("strict_streams", settings.strict_streams ? "1" : "0",
+                   *options.strict_streams ? "1" : "0");
   }
   if (options.address && Absolute(*options.address) != settings.address) {
     return differs("address", settings.address.value_or("the default socket"), *options.address);

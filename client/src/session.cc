@@ -43,7 +43,8 @@ absl::Status CheckHeader(const lease_table::Header& header, const SessionInfo& i
 }  // namespace
 
 absl::StatusOr<Session*> Session::Open(const SessionInfo& info, UniqueFd descriptor_socket,
-                                       std::chrono::steady_clock::time_point deadline) {
+                                       std::chrono::steady_clock::time_point deadline,
+                                       std::function<void()> call) {
   absl::StatusOr<ReceivedFrame> received = ReceiveFrame(descriptor_socket.get(), deadline);
   if (!received.ok()) return received.status();
   if (received->frame.kind != FrameKind::kLeaseTable ||
@@ -65,22 +66,41 @@ absl::StatusOr<Session*> Session::Open(const SessionInfo& info, UniqueFd descrip
     ::munmap(memory, lease_table::kTableBytes);
     return status;
   }
-  return new Session(info, std::move(descriptor_socket), table);
+  std::unique_ptr<CudaSide> cuda;
+  if (!info.gpu.empty()) {
+    absl::StatusOr<std::unique_ptr<CudaSide>> opened =
+        CudaSide::Open(info.gpu, info.strict_streams, *table);
+    if (!opened.ok()) {
+      ::munmap(memory, lease_table::kTableBytes);
+      return opened.status();
+    }
+    cuda = *std::move(opened);
+  }
+  return new Session(info, std::move(descriptor_socket), table, std::move(cuda), std::move(call));
 }
 
 std::atomic<Session*> Session::newest_{nullptr};
 
-Session::Session(SessionInfo info, UniqueFd descriptor_socket, Table* table)
+Session::Session(SessionInfo info, UniqueFd descriptor_socket, Table* table,
+                 std::unique_ptr<CudaSide> cuda, std::function<void()> call)
     : info_(std::move(info)),
       opened_before_(newest_.exchange(this)),
       table_(table),
       clock_zero_ms_(CoarseNowMs() - info_.table_age_ms),
+      cuda_(std::move(cuda)),
       returned_(new std::atomic<uint64_t>[kReturnedWords]()),
       descriptor_socket_(std::move(descriptor_socket)),
-      slab_of_slot_(lease_table::kSlots, kNoSlab) {}
+      mappings_(cuda_ == nullptr ? static_cast<SlabMapper&>(host_) : *cuda_),
+      slab_of_slot_(lease_table::kSlots, kNoSlab),
+      call_(std::move(call)) {}
 
 absl::Status Session::MapSlab(const GrantedSlab& slab) {
   if (mappings_.Find(slab.slab) != nullptr) return absl::OkStatus();
+  if (slab.cuda_ipc.empty() != (cuda_ == nullptr)) {
+    return absl::DataLossError(absl::StrCat("slab ", slab.slab, " is of another device"));
+  }
+  if (cuda_ != nullptr)
+    return mappings_.Map(slab.slab, slab.size_bytes, {.cuda_ipc = slab.cuda_ipc});
   auto deadline = std::chrono::steady_clock::now() + kFrameTimeout;
   while (early_slabs_.count(slab.slab) == 0) {
     absl::StatusOr<ReceivedFrame> received = ReceiveFrame(descriptor_socket_.get(), deadline);
@@ -94,7 +114,7 @@ absl::Status Session::MapSlab(const GrantedSlab& slab) {
     early_slabs_[received->frame.slab] = std::move(received->fd);
   }
   auto frame = early_slabs_.extract(slab.slab);
-  return mappings_.Map(slab.slab, slab.size_bytes, frame.mapped().get());
+  return mappings_.Map(slab.slab, slab.size_bytes, {.fd = frame.mapped().get()});
 }
 
 absl::StatusOr<std::vector<Lease>> Session::Adopt(const std::vector<GrantedSlab>& slabs,
@@ -131,7 +151,8 @@ absl::StatusOr<std::vector<Lease>> Session::Adopt(const std::vector<GrantedSlab>
                            .word = lease.word,
                            .data = base,
                            .block_bytes = lease.block_bytes,
-                           .clock_zero_ms = clock_zero_ms_});
+                           .clock_zero_ms = clock_zero_ms_,
+                           .fencer = cuda_ == nullptr ? nullptr : &cuda_->fencer()});
   }
   lock.unlock();
   if (!unmapped.ok()) {
@@ -178,8 +199,17 @@ std::vector<uint32_t> Session::TakeReturned() {
 
 void Session::Retire(uint64_t slab) {
   std::lock_guard lock(mutex_);
-  mappings_.Unmap(slab);
   early_slabs_.erase(slab);
+  mappings_.Unmap(slab, [this, slab] {
+    std::lock_guard unmapped(unmapped_mutex_);
+    unmapped_.push_back(slab);
+    if (cuda_ != nullptr && call_) call_();
+  });
+}
+
+std::vector<uint64_t> Session::TakeUnmapped() {
+  std::lock_guard lock(unmapped_mutex_);
+  return std::exchange(unmapped_, {});
 }
 
 bool Session::PeerIsOpen() const {
@@ -192,6 +222,10 @@ bool Session::PeerIsOpen() const {
 void Session::Close() {
   std::lock_guard lock(mutex_);
   if (closed_.exchange(true, std::memory_order_acq_rel)) return;
+  {
+    std::lock_guard unmapped(unmapped_mutex_);
+    call_ = nullptr;
+  }
   hits_at_close_ = SumTable();
   held_at_close_.assign(lease_table::kSlots, false);
   for (uint32_t i = 0; i < lease_table::kSlots; ++i) {
@@ -212,6 +246,7 @@ void Session::LetGoIfUnheld() {
   if (held_count_ != 0) return;
   // A child forked earlier keeps its copy of the socket; ours has nothing more to prove.
   descriptor_socket_.reset();
+  if (cuda_ != nullptr) return;
   void* memory = ::mmap(table_, lease_table::kTableBytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   if (memory != MAP_FAILED) ::madvise(memory, lease_table::kTableBytes, MADV_DONTFORK);

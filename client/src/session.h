@@ -6,7 +6,8 @@
 // through Returned; slabs in which nothing is held are unmapped at once, the others when their last
 // lease comes back, and then the table's pages are replaced by private zeros (its address stays
 // good: entries in thread caches still look there, and no entry's word is zero). Sessions are never
-// deleted.
+// deleted. On a GPU "unmapped" means that the CUDA side is asked to close the slab when that
+// disturbs nobody, and the table's pages stay: the driver holds them.
 //
 // Thread-safety: thread-safe. Returned is wait-free while the session is open; a closed one takes a
 // mutex for a moment. In a forked child the table is not mapped: nothing here may be called.
@@ -15,6 +16,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/src/cuda/cuda_side.h"
 #include "client/src/lease_source.h"
 #include "client/src/mapping_table.h"
 #include "proto/lease_table.h"
@@ -36,14 +39,18 @@ struct SessionInfo {
   uint64_t epoch = 0;
   std::string resume_token;
   uint32_t table_age_ms = 0;
+  std::string gpu;  // its UUID; empty: the host device
+  bool strict_streams = false;
 };
 
 class Session {
  public:
   // Takes the lease table that `descriptor_socket` delivers before `deadline`, and keeps the socket
-  // open.
+  // open. `call` is called, on any thread, when TakeUnmapped has something that nobody waits for;
+  // it must not block.
   static absl::StatusOr<Session*> Open(const SessionInfo& info, UniqueFd descriptor_socket,
-                                       std::chrono::steady_clock::time_point deadline);
+                                       std::chrono::steady_clock::time_point deadline,
+                                       std::function<void()> call);
 
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -59,6 +66,7 @@ class Session {
   struct GrantedSlab {
     uint64_t slab = 0;
     uint64_t size_bytes = 0;
+    std::string cuda_ipc = {};  // empty: its descriptor comes over the socket
   };
   struct GrantedLease {
     uint32_t slot = 0;
@@ -80,12 +88,17 @@ class Session {
   bool Returned(const Lease& lease) noexcept;
   std::vector<uint32_t> TakeReturned();
 
-  // Unmaps a slab that the daemon retires.
+  // Unmaps a slab that the daemon retires: now, or in the background.
   void Retire(uint64_t slab);
+  // Retired slabs that are unmapped since the last call.
+  std::vector<uint64_t> TakeUnmapped();
 
   // False once the daemon has closed the descriptor socket: it is gone, or it has ended this
   // session.
   bool PeerIsOpen() const;
+
+  // Null on the host device.
+  CudaSide* cuda() { return cuda_.get(); }
 
   void Close();
   bool closed() const { return closed_.load(std::memory_order_acquire); }
@@ -100,7 +113,8 @@ class Session {
   size_t mapped_slabs();  // for tests
 
  private:
-  Session(SessionInfo info, UniqueFd descriptor_socket, lease_table::Table* table);
+  Session(SessionInfo info, UniqueFd descriptor_socket, lease_table::Table* table,
+          std::unique_ptr<CudaSide> cuda, std::function<void()> call);
   absl::Status MapSlab(const GrantedSlab& slab);
   void LetGoIfUnheld();  // mutex_ held
   Hits SumTable() const;
@@ -110,6 +124,8 @@ class Session {
   static std::atomic<Session*> newest_;
   lease_table::Table* const table_;
   const uint64_t clock_zero_ms_;
+  const std::unique_ptr<CudaSide> cuda_;
+  HostMapper host_;
   std::atomic<bool> closed_{false};
 
   // One bit per slot that came back, and whether any is set.
@@ -126,6 +142,10 @@ class Session {
   std::vector<bool> held_at_close_;
   uint32_t held_count_ = 0;
   Hits hits_at_close_;
+
+  std::mutex unmapped_mutex_;   // what follows; may be taken under mutex_
+  std::function<void()> call_;  // none once closed
+  std::vector<uint64_t> unmapped_;
 };
 
 }  // namespace nvcv_cached::client

@@ -33,6 +33,15 @@ void* Tensor::data() const {
   return item_->HandOut();
 }
 
+int Tensor::cuda_device() const {
+  return item_->fencer == nullptr ? -1 : item_->fencer->device_ordinal();
+}
+
+void Tensor::record_stream(const Stream& stream) const {
+  client::RefuseInForkedChild();
+  item_->HandOutOn(stream.state_);
+}
+
 Device Tensor::device() const { return nvcv_cached::device(); }
 
 }  // namespace nvcv_cached

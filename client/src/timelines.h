@@ -102,8 +102,8 @@ bool MustWait(const BasicTimeline<A>* timelines, uint32_t count, lease_table::Fe
 // reached; Driver::WaitAndWrite(timeline, counter) makes the timeline's private stream wait for
 // that record and store the counter into done_gpu (false: not possible here, go on polling).
 // Driver::kPolls is how often to ask before handing over.
-template <class A, class Driver>
-Flushed Flush(BasicTimeline<A>& line, const BasicCounter<A>& counter, uint16_t timeline,
+template <class T, class A, class Driver>
+Flushed Flush(BasicTimeline<T>& line, const BasicCounter<A>& counter, uint16_t timeline,
               Flushing& mine, Driver& driver) {
   if (mine.failed) return Flushed::kFailed;
   const uint64_t newest = counter.newest.load(std::memory_order_acquire);  // before the query

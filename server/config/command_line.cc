@@ -20,7 +20,7 @@ section [device."GPU-..."] overrides. Flag > environment > file > default.
 Sizes: 8GiB 512MiB, 8GB, 4096 (bytes), 50% of the device, none. Times: 500ms 10s 5m 2h never.
 
 Examples:
-  nvcv-cached                                    a daemon of yours for this machine's memory
+  nvcv-cached                                    a daemon of yours for the first GPU, or for memory
   nvcv-cached --limit 8GiB --idle-exit 10m       at most 8 GiB cached; leaves when nobody needs it
   nvcv-cached --system --config /etc/nvcv-cached/nvcv-cached.toml
   nvcv-cached --check-config                     what would be in force, and from where

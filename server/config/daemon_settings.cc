@@ -210,10 +210,11 @@ std::string DefaultConfigPath(Scope scope) {
 absl::StatusOr<std::string> ChooseDevice(const Source& source) {
   std::vector<SettingText> texts;
   Reader reader(source, texts);
-  const Sourced found = reader.Find("device", "host");
+  const Sourced found = reader.Find("device", "");
   absl::string_view rest = found.text;
   uint32_t number = 0;
-  if (found.text == "host" || absl::StartsWith(rest, "GPU-") || absl::StartsWith(rest, "MIG-") ||
+  if (found.origin == Origin::kDefault || found.text == "host" || absl::StartsWith(rest, "GPU-") ||
+      absl::StartsWith(rest, "MIG-") ||
       (absl::ConsumePrefix(&rest, "cuda:") && absl::SimpleAtoi(rest, &number))) {
     return found.text;
   }

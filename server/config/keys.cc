@@ -13,7 +13,7 @@ namespace nvcv_cached::server {
 namespace {
 
 constexpr std::array kKeys{
-    Key{"device", "DEV", "host", Reload::kNever, true,
+    Key{"device", "DEV", "the first GPU; without a driver: host", Reload::kNever, true,
         "host, cuda:N (nvidia-smi order), GPU-uuid or MIG-uuid"},
     Key{"socket", "PATH", "by device, in /run/nvcv-cached or the user's directory", Reload::kNever,
         true, "where clients connect; the descriptor socket is PATH.fd"},

@@ -16,7 +16,7 @@ class SettingsReader {
  public:
   SettingsReader(CommandLine command_line, char** variables);
 
-  // Before the device is known. INVALID_ARGUMENT.
+  // Before the device is known; "" when nobody names one. INVALID_ARGUMENT.
   absl::StatusOr<std::string> Device() const;
   // INVALID_ARGUMENT; also when a file that was asked for is not there.
   absl::StatusOr<DaemonSettings> Read(const DeviceInfo& device) const;

@@ -93,7 +93,9 @@ SendRefusal OutOfMemory(const Ledger& ledger, const SessionBooks& session,
                    Size(ledger.settings.capacity_bytes), ", ", Size(IdleBytes(ledger)),
                    " idle; in use: ", Holders(ledger));
   if (!device_error.empty()) absl::StrAppend(&text, "; the device: ", std::string(device_error));
-  return Refusal(session, request, std::move(text), "free some there, or raise capacity",
+  return Refusal(session, request, std::move(text),
+                 device_error.empty() ? "free some there, or raise capacity"
+                                      : "free some there, or on the device outside of this daemon",
                  RefusalReason::kOutOfMemory);
 }
 

@@ -13,8 +13,12 @@ constexpr Duration kGrowAgain{100};
 constexpr Duration kNever = std::chrono::hours(24 * 365 * 10);
 }  // namespace
 
+uint64_t SlabLife::Bound() const {
+  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  return ledger_.now < grow_again_ ? std::min(capacity, refused_held_) : capacity;
+}
+
 bool SlabLife::Grow(const Wanted& wanted) {
-  if (!MayGrow()) return false;
   const uint64_t held = ledger_.pool.held_bytes();
   const uint64_t capacity = ledger_.settings.capacity_bytes;
   const uint64_t least = LeastBytes(wanted);
@@ -30,17 +34,26 @@ bool SlabLife::Grow(const Wanted& wanted) {
         small ? ledger_.settings.small_slab_bytes : ledger_.settings.slab_bytes, kPageBytes);
     bytes = std::max(least, std::min(usual, (capacity - held) / kPageBytes * kPageBytes));
   }
+  if (JustRefused(bytes)) bytes = least;  // a device that is nearly full may have that
+  if (JustRefused(bytes)) return false;
+  // As much as comes goes back: what stands empty and did not suit, beyond what may be spare.
+  std::vector<Slab*> empty = EmptySlabs();
+  std::erase_if(empty, [&](const Slab* slab) { return slab->group != wanted.group; });
+  uint64_t empty_bytes = 0;
+  for (const Slab* slab : empty) empty_bytes += slab->size_bytes;
   uint64_t back = 0;
-  for (Slab* slab : EmptySlabs()) {
-    if (back >= bytes) break;
-    if (slab->group != wanted.group) continue;
+  for (Slab* slab : empty) {
+    if (back >= bytes || empty_bytes - back <= ledger_.settings.spare_bytes) break;
     back += slab->size_bytes;
     Retire(*slab);
   }
   Evicted evicted;
-  for (Slab* slab : back < bytes ? EvictableSlabs() : std::vector<Slab*>()) {
+  const bool cold_too = back < bytes && ledger_.settings.spare_bytes == 0;
+  for (Slab* slab : cold_too ? EvictableSlabs() : std::vector<Slab*>()) {
     if (back >= bytes) break;
-    if (!Cold(*slab)) continue;
+    // No more than comes, and nobody's of another domain: there is capacity left.
+    if (back + slab->size_bytes > bytes || !Cold(*slab)) continue;
+    if (ledger_.pool.domain(slab->group) != ledger_.pool.domain(wanted.group)) continue;
     back += slab->size_bytes;
     Doom(*slab, EvictReason::kPressure, evicted);
   }
@@ -135,9 +148,8 @@ void SlabLife::Doom(Slab& slab, EvictReason reason, Evicted& evicted) {
 }
 
 bool SlabLife::MakeCapacity(const Wanted& wanted) {
-  if (!MayGrow()) return false;
   const uint64_t least = LeastBytes(wanted);
-  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  const uint64_t bound = Bound();
   uint64_t staying = 0;
   // Those that nobody maps come back for certain: a silent process never answers a Retire.
   std::vector<Slab*> victims = EmptySlabs();
@@ -148,10 +160,14 @@ bool SlabLife::MakeCapacity(const Wanted& wanted) {
       staying += slab->size_bytes;
     }
   }
-  const auto enough = [&] { return staying <= capacity && capacity - staying >= least; };
+  const auto enough = [&] { return staying <= bound && bound - staying >= least; };
   if (enough()) return true;
-  // Longest empty first, then those that were used longest ago.
-  const std::vector<Slab*> evictable = EvictableSlabs();
+  // Longest empty first, then those that were used longest ago. Not those that suit once they have
+  // drained: a process that is stopped does not unmap, and what it left serves others where it is.
+  std::vector<Slab*> evictable = EvictableSlabs();
+  std::erase_if(evictable, [&](const Slab* slab) {
+    return slab->group == wanted.group && slab->size_bytes >= wanted.bytes;
+  });
   victims.insert(victims.end(), evictable.begin(), evictable.end());
   size_t taken = 0;
   while (taken < victims.size() && !enough()) staying -= victims[taken++]->size_bytes;
@@ -182,8 +198,12 @@ void SlabLife::Failed(SlabId id, const absl::Status& status) {
   Slab* slab = ledger_.pool.Find(id);
   if (slab == nullptr || slab->state != SlabState::kAllocating) return;
   device_error_ = std::string(status.message());
+  // A smaller slab that is refused as well says more than the larger one before.
+  refused_bytes_ =
+      ledger_.now < grow_again_ ? std::min(refused_bytes_, slab->size_bytes) : slab->size_bytes;
   grow_again_ = ledger_.now + kGrowAgain;
   ledger_.pool.Remove(*slab);
+  refused_held_ = ledger_.pool.held_bytes();
   ++ledger_.freed;
 }
 
@@ -193,6 +213,7 @@ void SlabLife::Freed(SlabId id) {
   ++ledger_.totals.slab_frees;
   ++ledger_.freed;
   ledger_.pool.Remove(*slab);
+  grow_again_ = ledger_.now;  // the device has more again
 }
 
 void SlabLife::Retire(Slab& slab) {

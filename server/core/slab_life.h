@@ -32,8 +32,9 @@ class SlabLife {
   bool Revive(const Wanted& wanted);
   // A slab for it is on its way.
   bool Growing(const Wanted& wanted) const;
-  // Makes capacity for such a slab out of empty slabs, then out of slabs in which nothing is in
-  // use. True: as much is on its way back to the device. Takes nothing when it could not be enough.
+  // Makes capacity (or room on a device that has no more) for such a slab out of empty slabs, then
+  // out of slabs in which nothing is in use. True: as much is on its way back to the device. Takes
+  // nothing when it could not be enough.
   bool MakeCapacity(const Wanted& wanted);
   // Slabs are on their way back: to the device's worker alone, or to anybody.
   bool Freeing() const;
@@ -54,7 +55,12 @@ class SlabLife {
 
  private:
   uint64_t LeastBytes(const Wanted& wanted) const { return RoundUp(wanted.bytes, kPageBytes); }
-  bool MayGrow() const { return ledger_.now >= grow_again_; }
+  // The device has just refused as much: not to be asked again so soon.
+  bool JustRefused(uint64_t bytes) const {
+    return ledger_.now < grow_again_ && bytes >= refused_bytes_;
+  }
+  // What slabs may hold: the capacity, or what they held when the device had no more, for a while.
+  uint64_t Bound() const;
   void Retire(Slab& slab);
   void FreeIfUnmapped(Slab& slab);
   bool Evictable(const Slab& slab) const;     // nothing in it is in use
@@ -66,7 +72,8 @@ class SlabLife {
   Ledger& ledger_;
   Eviction& eviction_;
   std::string device_error_;  // of the last slab that the device refused
-  TimePoint grow_again_;
+  TimePoint grow_again_;      // until then this was refused, while slabs held that much:
+  uint64_t refused_bytes_ = 0, refused_held_ = 0;
 };
 
 }  // namespace nvcv_cached::server::core

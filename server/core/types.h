@@ -37,6 +37,9 @@ struct Settings {
   std::optional<uint64_t> quota_bytes;  // default per session: leased bytes, cached or not
   uint64_t slab_bytes = uint64_t{64} << 20;
   uint64_t small_slab_bytes = uint64_t{4} << 20;
+  // So much may stand empty while the pool grows, though it did not suit: for devices where to
+  // unmap a slab is dear.
+  uint64_t spare_bytes = 0;
   std::chrono::milliseconds trim_after{60'000};  // an empty slab goes back to the device after this
   std::chrono::milliseconds keep_time{
       100};                        // C10: idle this long, a lease goes before the pool grows

@@ -1,8 +1,8 @@
-// Where slabs come from. Two implementations: host (sealed memfds) and, later, cuda (CUDA IPC).
+// Where slabs come from. Two implementations: host (sealed memfds) and cuda (CUDA IPC).
 //
-// Every call may block and is made on the device worker's thread only, never under the lock of the books.
-// A slab is zero when it is made (M4) and is made or freed whole. Thread-safety: one thread at a time, but
-// for info(), which is constant.
+// Every call may block and is made on the device worker's thread only, never under the lock of the
+// books. A slab is zero when it is made (M4) and is made or freed whole. Thread-safety: one thread
+// at a time, but for info(), which is constant.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ struct DeviceInfo {
 
 // How a client maps a slab: exactly one of the two is set.
 struct SlabHandle {
-  UniqueFd memfd;          // sealed against shrink, grow and seal
-  std::string cuda_ipc;    // cudaIpcMemHandle_t
+  UniqueFd memfd;        // sealed against shrink, grow and seal
+  std::string cuda_ipc;  // cudaIpcMemHandle_t
 };
 
 class Device {
@@ -37,8 +37,8 @@ class Device {
   virtual ~Device() = default;
   virtual const DeviceInfo& info() const = 0;
 
-  // Makes a slab: committed (no later fault can fail), zeroed, exported. RESOURCE_EXHAUSTED says what the
-  // device has left.
+  // Makes a slab: committed (no later fault can fail), zeroed, exported. RESOURCE_EXHAUSTED says
+  // what the device has left.
   virtual absl::StatusOr<SlabHandle> AllocateSlab(uint64_t slab, uint64_t size_bytes) = 0;
 
   // Frees what AllocateSlab made. The handle given out stays valid for who has opened it.

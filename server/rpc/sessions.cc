@@ -69,6 +69,19 @@ absl::Status CheckVersion(const v1::Hello& hello) {
       older ? "this environment's nvcv-cached" : "the daemon, or use an older library"));
 }
 
+// The driver tells processes apart by their numbers in their own namespaces, and takes such a
+// client for the exporter itself. A client that says another number than its own only has the
+// driver's error instead of ours.
+absl::Status CheckPids(const DeviceInfo& device, const v1::Hello& hello) {
+  if (device.kind != "cuda" || hello.pid() != ::getpid()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("CUDA IPC: this process is pid ", hello.pid(),
+                   " in its PID namespace and the daemon is pid ", ::getpid(),
+                   " in its own, and CUDA refuses memory between equal numbers; do: start this "
+                   "process again, or run both in one PID "
+                   "namespace (hostPID)"));
+}
+
 }  // namespace
 
 Sessions::Sessions(Broker& broker, const RpcOptions& options)
@@ -81,6 +94,10 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Hello(const std::shared_ptr<c
                                                          const v1::Hello& hello,
                                                          StreamPort* stream) {
   if (absl::Status status = CheckVersion(hello); !status.ok()) return status;
+  if (absl::Status status = CheckPids(broker_.device_info(), hello); !status.ok()) {
+    broker_.CountRefusedConnection(ConnectionRefusal::kNamespace);
+    return status;
+  }
   if (hello.has_resume()) return Resume(*peer, hello.resume(), stream);
   if (broker_.state() != ServingState::kServing) {
     broker_.CountRefusedConnection(ConnectionRefusal::kDraining);

@@ -284,9 +284,11 @@ TEST_F(ThreadCacheTest, LastUsedIsTheTimeOfTheRelease) {
 class CountingFencer : public Fencer {
  public:
   void HandOut(Item&) override { ++handed_out; }
+  void HandOutOn(Item&, const std::shared_ptr<StreamState>&) override { ++handed_out; }
   std::optional<lease_table::Fence> AtRelease(Item&) noexcept override {
     return lease_table::Fence(3, static_cast<uint64_t>(++recorded));
   }
+  int device_ordinal() const override { return 0; }
   int handed_out = 0;
   int recorded = 0;
 };
@@ -304,7 +306,7 @@ TEST_F(ThreadCacheTest, AFenceIsMadeOnlyForMemoryThatWasHandedOut) {
   item = TakeItem(spec);
   item->HandOut();
   item->HandOut();
-  EXPECT_EQ(fencer.handed_out, 1);
+  EXPECT_EQ(fencer.handed_out, 2);  // the current stream may have changed in between
   DropItem(item);
   EXPECT_EQ(fencer.recorded, 1);
   EXPECT_EQ(lease_table::Fence(slot.fence.load()), lease_table::Fence(3, 1));

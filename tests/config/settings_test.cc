@@ -134,7 +134,7 @@ TEST(Device, Names) {
   for (const char* name : {"", "cpu", "cuda", "cuda:", "cuda:x", "/dev/nvidia0"}) {
     EXPECT_FALSE(ChooseDevice(Flags("device", name)).ok()) << name;
   }
-  EXPECT_EQ(*ChooseDevice({}), "host");
+  EXPECT_EQ(*ChooseDevice({}), "") << "the first GPU, or the host";
 }
 
 }  // namespace

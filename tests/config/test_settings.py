@@ -102,8 +102,8 @@ def test_information_IsPrintedAndThatIsAll():
 
 
 def test_exit_4NoUsableDevice(tmp_path):
-    result = run("--device=cuda:0", f"--socket={tmp_path}/x.sock")
-    assert result.returncode == 4 and "cuda:0" in result.stderr, result
+    result = run("--device=cuda:99", f"--socket={tmp_path}/x.sock")
+    assert result.returncode == 4 and "cuda:99" in result.stderr, result
 
 
 def test_exit_5NoRightToTheLock(tmp_path):

@@ -397,5 +397,23 @@ TEST(Memory, PrefersSlabsThatTheSessionMaps) {
   EXPECT_EQ(a.slabs.size(), 1u);
 }
 
+TEST(Memory, GrowthLeavesTheSpareStanding) {
+  const auto retired = [](uint64_t spare_bytes) {
+    Settings settings = SmallSettings();
+    settings.spare_bytes = spare_bytes;
+    World world(settings);
+    Client& client = world.Open();
+    for (const uint64_t size : {20 * kMiB, 24 * kMiB, 28 * kMiB, 32 * kMiB}) {
+      auto lease = client.Acquire(size);
+      EXPECT_TRUE(lease);
+      client.Return(*lease);
+    }
+    return 4 - static_cast<int>(world.device_slabs.size());
+  };
+  EXPECT_EQ(retired(0), 3);
+  EXPECT_EQ(retired(48 * kMiB), 2) << "72 MiB stood empty, 48 may";
+  EXPECT_EQ(retired(kGiB), 0);
+}
+
 }  // namespace
 }  // namespace nvcv_cached::server

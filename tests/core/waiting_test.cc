@@ -187,6 +187,62 @@ TEST(Waiting, ADeviceThatFailsIsAnError) {
   EXPECT_TRUE(client.Acquire(kMiB));
 }
 
+// The owner is stopped: it neither reuses nor unmaps.
+TEST(Waiting, L2_WhatDrainsServesWhereItIs) {
+  Settings settings = SmallSettings();
+  settings.capacity_bytes = settings.slab_bytes = 8 * kMiB;
+  World world(settings);
+  Client& owner = world.Open("owner");
+  owner.unmaps = false;
+  auto lease = owner.Acquire(8 * kMiB);
+  ASSERT_TRUE(lease && owner.Release(*lease, Fence(1, 1)));
+  Client& client = world.Open();
+  const RequestId early = client.Ask(8 * kMiB, Within(100));
+  world.Advance(Duration(100));
+  ASSERT_NE(client.Refused(early), nullptr) << "its fence was not done";
+  owner.FinishFence(1, 1);
+  const RequestId request = client.Ask(8 * kMiB, Within(100));
+  world.Advance(Duration(50));
+  EXPECT_TRUE(client.Granted(request));
+}
+
+// The device is full from outside, far below the capacity.
+TEST(Waiting, C8_AFullDeviceGetsBackWhatOthersLeaveIdle) {
+  World world(SmallSettings());
+  Client& other = world.Open("other", "uid:1");
+  auto idle = other.Acquire(60 * kMiB);
+  ASSERT_TRUE(idle && other.Release(*idle));
+  world.device_room = world.device_bytes;
+  Client& client = world.Open("client", "uid:2");
+  auto lease = client.Granted(client.Ask(8 * kMiB, Within(1000)));
+  ASSERT_TRUE(lease) << "another domain's idle slab went back for it";
+  EXPECT_FALSE(other.Reuse(*idle));
+  EXPECT_LE(world.peak_device_bytes, world.device_room);
+}
+
+TEST(Waiting, C8_AnAlmostFullDeviceGivesASmallerSlab) {
+  World world(SmallSettings());
+  world.device_room = 10 * kMiB;
+  Client& client = world.Open();
+  EXPECT_TRUE(client.Granted(client.Ask(300 * kKiB, Within(1000))));
+  EXPECT_LE(world.device_bytes, 10 * kMiB);
+}
+
+TEST(Waiting, C8_AFullDeviceTakesNothingThatIsInUse) {
+  World world(SmallSettings());
+  Client& other = world.Open("holder", "uid:1");
+  auto held = other.Acquire(60 * kMiB);
+  ASSERT_TRUE(held);
+  world.device_room = world.device_bytes;
+  Client& client = world.Open("client", "uid:2");
+  const SendRefusal* refusal = client.Refused(client.Ask(8 * kMiB, Within(1000)));
+  ASSERT_NE(refusal, nullptr);
+  EXPECT_NE(refusal->status.message().find("holder pid"), std::string::npos)
+      << refusal->status.message();
+  EXPECT_NE(refusal->status.message().find("no memory left on the device"), std::string::npos);
+  EXPECT_TRUE(other.Release(*held));
+}
+
 TEST(Waiting, ReturnedWithoutAMessageServesThoseWhoWait) {
   World world(OneSlab());
   Client& client = world.Open();

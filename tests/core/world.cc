@@ -106,7 +106,7 @@ Client* World::Find(SessionId id) {
 }
 
 void World::Do(const AllocateSlab& job) {
-  if (device_fails) {
+  if (device_fails || job.size_bytes > device_room || device_bytes > device_room - job.size_bytes) {
     books.SlabFailed(job.slab, absl::ResourceExhaustedError("no memory left on the device"));
     return;
   }

@@ -140,6 +140,7 @@ class World {
   Books books;
   bool device_waits = false;  // slabs are made and freed only by DeviceWorks
   bool device_fails = false;
+  uint64_t device_room = ~uint64_t{0};  // what others have left of the device for us
   std::deque<Effect> device_jobs;
   std::vector<SendGrant> grant_log;  // of all clients, in order
   std::map<SlabId, uint64_t> device_slabs;

@@ -33,6 +33,7 @@ struct DeviceUnderTest {
   std::function<std::unique_ptr<SlabView>(const SlabHandle&, uint64_t size_bytes)> map;
   // A size that the device certainly does not have left, a multiple of its granularity.
   uint64_t too_large = 0;
+  std::string why_not;  // without a device: why it cannot be tested here
 };
 using MakeDevice = DeviceUnderTest (*)();
 
@@ -43,6 +44,9 @@ class DeviceConformance : public ::testing::TestWithParam<MakeDevice> {
   uint64_t SomeBytes() const {
     const uint64_t granularity = under_test_.device->info().slab_granularity;
     return (2 * kMiB + granularity - 1) / granularity * granularity;
+  }
+  void SetUp() override {
+    if (!under_test_.device) GTEST_SKIP() << under_test_.name << ": " << under_test_.why_not;
   }
   Device& device() { return *under_test_.device; }
 

@@ -9,6 +9,7 @@
 
 #include "proto/units.h"
 #include "server/device/host_device.h"
+#include "tests/device/cuda_under_test.h"
 
 namespace nvcv_cached::server::testing {
 namespace {
@@ -128,11 +129,14 @@ DeviceUnderTest MakeHost() {
           .device = std::make_unique<HostDevice>(),
           .map = [](const SlabHandle& handle,
                     uint64_t size) { return std::make_unique<Mapping>(handle.memfd.get(), size); },
-          .too_large = uint64_t{1} << 50};
+          .too_large = uint64_t{1} << 50,
+          .why_not = ""};
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformance, ::testing::Values(&MakeHost),
-                         [](const auto& made) { return made.param().name; });
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformance, ::testing::Values(&MakeHost, &MakeCuda),
+                         [](const auto& made) {
+                           return made.param == &MakeHost ? "host" : "cuda";
+                         });
 
 }  // namespace
 }  // namespace nvcv_cached::server::testing

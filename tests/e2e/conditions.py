@@ -57,7 +57,9 @@ children: list[int] = []  # forked by probes, so not ours to wait for: the fixtu
 
 
 def clean_environment():
-    return {key: value for key, value in os.environ.items() if not key.startswith("NVCV_CACHED_")}
+    """Without settings, and without a GPU: where nobody names a device, it is the host (tests/gpu has the others)."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("NVCV_CACHED_")}
+    return {**kept, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def process_state(pid):

@@ -43,6 +43,7 @@ def environment(stage):
     """A user's environment with the programs on PATH and a runtime directory without a daemon."""
     runtime = Path(tempfile.mkdtemp(prefix="nvcv-readme-"))
     made = {k: v for k, v in os.environ.items() if not k.startswith("NVCV_CACHED_")}
+    made["CUDA_VISIBLE_DEVICES"] = ""  # one device for all blocks: the host
     made["PATH"] = f"{stage}/bin:{made['PATH']}"
     made["XDG_RUNTIME_DIR"] = str(runtime)
     made["XDG_CONFIG_HOME"] = str(runtime)

@@ -17,8 +17,8 @@ namespace nvcv_cached::server::testing {
 
 class MemfdDevice final : public Device {
  public:
-  MemfdDevice() {
-    info_.kind = "host";
+  explicit MemfdDevice(const std::string& kind) {
+    info_.kind = kind;
     info_.id = "host";
     info_.name = "memfds of a test";
     info_.total_bytes = uint64_t{1} << 30;
@@ -70,7 +70,7 @@ LocalDaemon::LocalDaemon(DaemonOptions options) {
   std::string pattern = "/tmp/nvcv-cached-rpc-XXXXXX";
   directory_ = ::mkdtemp(pattern.data());
   socket_path_ = directory_ + "/host.sock";
-  device_ = std::make_unique<MemfdDevice>();
+  device_ = std::make_unique<MemfdDevice>(options.device_kind);
   broker_ = std::make_unique<Broker>(options.settings, 7, *device_, clock_);
   options.rpc.socket_path = socket_path_;
   server_ = std::make_unique<RpcServer>(*broker_, options.rpc);

@@ -18,6 +18,7 @@ Settings TestSettings();  // a GiB of capacity and limit, slabs of 16 MiB
 struct DaemonOptions {
   Settings settings = TestSettings();
   RpcOptions rpc;  // the socket's path is filled in
+  std::string device_kind = "host";
 };
 
 class MemfdDevice;

@@ -44,6 +44,34 @@ TEST(RpcSession, WelcomeTellsDeviceAndEpoch) {
   EXPECT_EQ(session.table().header.session_id, session.welcome().session_id());
 }
 
+// CUDA IPC fails between equal numbers of two PID namespaces; here both are one process.
+TEST(RpcSession, OnAGpuAClientWithTheDaemonsOwnPidIsRefused) {
+  LocalDaemon daemon({.device_kind = "cuda"});
+  v1::Hello hello = GoodHello();
+  hello.set_pid(::getpid());
+  RawStream twin(Dial(daemon.socket_path()));
+  EXPECT_FALSE(twin.Hello(hello));
+  const grpc::Status status = twin.Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  const std::string both = "is pid " + std::to_string(::getpid());
+  EXPECT_NE(status.error_message().find("this process " + both), std::string::npos)
+      << status.error_message();
+  EXPECT_NE(status.error_message().find("the daemon " + both), std::string::npos);
+  EXPECT_EQ(daemon.broker().refused_connections(ConnectionRefusal::kNamespace), 1u);
+
+  hello.set_pid(::getpid() + 1);
+  RawStream other(Dial(daemon.socket_path()));
+  EXPECT_TRUE(other.Hello(hello));
+}
+
+TEST(RpcSession, OnTheHostPidNumbersDoNotMatter) {
+  LocalDaemon daemon;
+  v1::Hello hello = GoodHello();
+  hello.set_pid(::getpid());
+  RawStream stream(Dial(daemon.socket_path()));
+  EXPECT_TRUE(stream.Hello(hello));
+}
+
 TEST(RpcSession, GrantComesWithItsSlabsDescriptor) {
   LocalDaemon daemon;
   RawSession session(daemon.socket_path());

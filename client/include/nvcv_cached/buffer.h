@@ -11,6 +11,7 @@
 
 #include "nvcv_cached/device.h"
 #include "nvcv_cached/export.h"
+#include "nvcv_cached/stream.h"
 
 namespace nvcv_cached {
 
@@ -43,6 +44,9 @@ class NVCV_CACHED_API Buffer {
   void* data() const;
   std::size_t size_bytes() const;
   Device device() const;
+
+  // The memory is used on that stream too (stream.h has the rule).
+  void record_stream(const Stream& stream) const;
   explicit operator bool() const { return item_ != nullptr; }
 
  private:

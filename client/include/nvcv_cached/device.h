@@ -7,6 +7,9 @@
 //   NVCV_CACHED_DAEMON     the program to start; default: beside the library, then PATH
 //   NVCV_CACHED_TIMEOUT    of every call that needs the daemon, 5s
 //   NVCV_CACHED_NAME       shown to operators; default: the program's name
+//   NVCV_CACHED_STRICT_STREAMS  1: see Options::strict_streams
+// With an address and no device, the device is the one of the daemon there. Naming none, and no address,
+// starts the CUDA driver (cuInit) where there is one.
 // Thread-safety: thread-safe.
 #pragma once
 
@@ -42,6 +45,9 @@ struct Options {
   std::optional<std::string> name;
   std::optional<std::chrono::milliseconds> timeout;
   std::optional<bool> autostart;
+  // On a GPU: every release waits for all work of the context at that moment, on whatever stream, instead of
+  // for the streams that the memory was handed out on. Breaks graph captures under way. Driver 555 or newer.
+  std::optional<bool> strict_streams;
 };
 
 // Connects now. Throws InvalidArgument when the process is connected with other options already, else as any

@@ -20,6 +20,7 @@
 #include "nvcv_cached/data_type.h"
 #include "nvcv_cached/device.h"
 #include "nvcv_cached/export.h"
+#include "nvcv_cached/stream.h"
 #include "nvcv_cached/tensor_layout.h"
 
 namespace nvcv_cached {
@@ -78,6 +79,10 @@ class NVCV_CACHED_API Tensor {
   // GPU its release is fenced on the current stream.
   void* data() const;
   Device device() const;
+  int cuda_device() const;  // the GPU's ordinal in this process; -1: host memory, or an empty tensor
+
+  // The memory is used on that stream too (stream.h has the rule).
+  void record_stream(const Stream& stream) const;
 
  private:
   void Drop() noexcept;

@@ -3,6 +3,10 @@
 
 #include <nanobind/nanobind.h>
 
+namespace nvcv_cached {
+class Stream;
+}
+
 namespace nvcv_cached::python {
 
 namespace nb = nanobind;
@@ -12,6 +16,10 @@ void BindWaits();
 void BindDataTypes(nb::module_& module);
 void BindLayouts(nb::module_& module);
 void BindTensors(nb::module_& module);
+void BindStreams(nb::module_& module);
 void BindCache(nb::module_& module);
+
+// Of a Stream, a torch, CuPy or Numba stream, or a handle.
+Stream StreamOf(nb::handle object);
 
 }  // namespace nvcv_cached::python

@@ -44,9 +44,13 @@ nb::dict StatsDict(const std::string& scope) {
 
 void Connect(std::optional<std::string> device, std::optional<std::string> address,
              std::optional<std::string> name, std::optional<double> timeout,
-             std::optional<bool> autostart) {
-  Options options{
-      .device = device, .address = address, .name = name, .timeout = {}, .autostart = autostart};
+             std::optional<bool> autostart, std::optional<bool> strict_streams) {
+  Options options{.device = device,
+                  .address = address,
+                  .name = name,
+                  .timeout = {},
+                  .autostart = autostart,
+                  .strict_streams = strict_streams};
   if (timeout.has_value()) {
     if (!std::isfinite(*timeout) || *timeout <= 0 || *timeout > 1e9) {
       throw InvalidArgument("timeout is " + std::to_string(*timeout) + " seconds",
@@ -94,10 +98,11 @@ void BindCache(nb::module_& module) {
              "Counters by name; `scope` is 'thread', 'process' or 'daemon'.");
   module.def("connect", &Connect, nb::arg("device") = nb::none(), nb::arg("address") = nb::none(),
              nb::arg("name") = nb::none(), nb::arg("timeout") = nb::none(),
-             nb::arg("autostart") = nb::none(),
+             nb::arg("autostart") = nb::none(), nb::arg("strict_streams") = nb::none(),
              "Connects now, starting a daemon if there is none; what is given wins over the "
              "environment.\n\n"
-             "`timeout` is in seconds, of every call that needs the daemon.");
+             "`timeout` is in seconds, of every call that needs the daemon. `strict_streams`: on a "
+             "GPU a release waits for all streams.");
 
   nb::class_<Device>(module, "Device", "Where memory comes from.")
       .def_prop_ro("kind", &Device::kind, "'host' or 'cuda'.")

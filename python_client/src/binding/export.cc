@@ -9,6 +9,8 @@
 
 #include "data_types.h"
 #include "dlpack_abi.h"
+#include "nvcv_cached/error.h"
+#include "nvcv_cached/stream.h"
 
 namespace nvcv_cached::python {
 namespace {
@@ -24,6 +26,11 @@ dlpack::ElementType ElementTypeOf(DataType component) {
   return {code, static_cast<std::uint8_t>(component.bits()), 1};
 }
 
+dlpack::Device DeviceOf(const Tensor& tensor) {
+  const int cuda = tensor.cuda_device();
+  return cuda < 0 ? dlpack::Device{dlpack::kCpu, 0} : dlpack::Device{dlpack::kCuda, cuda};
+}
+
 // A DLPack structure together with what it points to and keeps in use.
 template <class Managed>
 struct Exported {
@@ -31,7 +38,7 @@ struct Exported {
     for (int dim = 0; dim < view.ndim; ++dim)
       strides[dim] = view.strides[dim] / view.component.size_bytes();
     managed.array = {.data = view.data,
-                     .device = {dlpack::kCpu, 0},
+                     .device = DeviceOf(exported),
                      .ndim = view.ndim,
                      .dtype = ElementTypeOf(view.component),
                      .shape = view.shape,
@@ -66,6 +73,24 @@ nb::object MakeCapsule(std::unique_ptr<Exported<Managed>> exported) {
   return nb::steal(capsule);
 }
 
+void HandOutTo(const Tensor& tensor, nb::handle stream) {
+  std::int64_t handle = 1;
+  if (!stream.is_none() && !nb::try_cast(stream, handle)) {
+    throw nb::type_error("__dlpack__: stream is no integer");
+  }
+  if (handle == -1) return;
+  if (handle == 0 || handle < -1) {
+    throw InvalidArgument(
+        "__dlpack__(stream=" + std::to_string(handle) + ")",
+        "use 1 for the legacy default stream, 2 for the per-thread one, a handle, "
+        "or -1 for no wait");
+  }
+  const Stream consumer(reinterpret_cast<void*>(static_cast<std::uintptr_t>(handle)));
+  tensor.data();
+  tensor.record_stream(consumer);
+  consumer.wait_stream(Stream::current());
+}
+
 Tensor CopyOf(const Tensor& tensor) {
   Tensor copy(tensor.shape(), tensor.dtype(), tensor.layout());
   View from(tensor);
@@ -98,6 +123,10 @@ struct BufferStorage {
 int GetBuffer(PyObject* self, Py_buffer* buffer, int flags) {
   buffer->obj = nullptr;
   std::unique_ptr<BufferStorage> storage;
+  if (nb::inst_ptr<Tensor>(self)->cuda_device() >= 0) {
+    PyErr_SetString(PyExc_BufferError, "the tensor's memory is a GPU's; do: copy it to the host");
+    return -1;
+  }
   try {
     storage = std::make_unique<BufferStorage>(*nb::inst_ptr<Tensor>(self));
   } catch (const std::exception& error) {
@@ -169,13 +198,26 @@ bool View::is_contiguous() const {
   return true;
 }
 
-nb::object ToDlpack(const Tensor& tensor, nb::handle max_version, nb::handle device,
-                    nb::handle copy) {
-  if (!device.is_none() && !device.equal(nb::make_tuple(dlpack::kCpu, 0))) {
-    throw nb::buffer_error(
-        "this tensor's memory is the host's: DLPack device (1, 0); do: copy it yourself");
+nb::tuple DlpackDevice(const Tensor& tensor) {
+  const dlpack::Device device = DeviceOf(tensor);
+  return nb::make_tuple(device.type, device.id);
+}
+
+nb::object ToDlpack(const Tensor& tensor, nb::handle stream, nb::handle max_version,
+                    nb::handle device, nb::handle copy) {
+  const bool on_gpu = tensor.cuda_device() >= 0;
+  if (nb::tuple own = DlpackDevice(tensor); !device.is_none() && !device.equal(own)) {
+    const std::string text = std::string("this tensor's memory is ") +
+                             (on_gpu ? "a GPU's" : "the host's") + ": DLPack device " +
+                             nb::cast<std::string>(nb::repr(own)) + "; do: copy it yourself";
+    throw nb::buffer_error(text.c_str());
   }
   bool copied = !copy.is_none() && nb::cast<bool>(copy);
+  if (on_gpu) {
+    if (copied)
+      throw nb::buffer_error("no copies of a GPU's memory are made here; do: copy it yourself");
+    HandOutTo(tensor, stream);
+  }
   Tensor exported = copied ? CopyOf(tensor) : tensor;
   if (max_version.is_none() || nb::cast<int>(max_version[0]) < 1) {
     return MakeCapsule<dlpack::Unversioned, kUnversionedName>(
@@ -187,7 +229,9 @@ nb::object ToDlpack(const Tensor& tensor, nb::handle max_version, nb::handle dev
   return MakeCapsule<dlpack::Versioned, kVersionedName>(std::move(versioned));
 }
 
-nb::dict ArrayInterface(const Tensor& tensor) {
+namespace {
+
+nb::dict Interface(const Tensor& tensor) {
   View view(tensor);
   nb::list shape, strides;
   for (int dim = 0; dim < view.ndim; ++dim) {
@@ -200,6 +244,25 @@ nb::dict ArrayInterface(const Tensor& tensor) {
   interface["shape"] = nb::tuple(shape);
   interface["strides"] = nb::tuple(strides);
   interface["data"] = nb::make_tuple(reinterpret_cast<std::uintptr_t>(view.data), false);
+  return interface;
+}
+
+}  // namespace
+
+nb::dict ArrayInterface(const Tensor& tensor) {
+  if (tensor.cuda_device() >= 0) {
+    throw nb::attribute_error("__array_interface__: the tensor's memory is a GPU's");
+  }
+  return Interface(tensor);
+}
+
+nb::dict CudaArrayInterface(const Tensor& tensor) {
+  if (tensor.cuda_device() < 0) {
+    throw nb::attribute_error("__cuda_array_interface__: the tensor's memory is the host's");
+  }
+  nb::dict interface = Interface(tensor);
+  const auto stream = reinterpret_cast<std::uintptr_t>(Stream::current().handle());
+  interface["stream"] = stream == 0 ? 1 : stream;
   return interface;
 }
 

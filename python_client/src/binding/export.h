@@ -1,5 +1,8 @@
-// A tensor on the host device as other libraries see it: DLPack, the buffer protocol,
-// __array_interface__.
+// A tensor as other libraries see it: DLPack, and on the host device the buffer protocol and
+// __array_interface__, on a GPU __cuda_array_interface__.
+//
+// On a GPU every export hands the memory out on the thread's current stream; a consumer that names
+// its stream gets it handed out there too, and made to wait for what the current one has.
 //
 // Vector elements appear as one more dimension, of components: consumers know no vectors, and rows
 // of three component elements need not be a whole number of elements apart. Every export owns a
@@ -30,12 +33,16 @@ struct View {
   std::int64_t strides[kMaxRank + 1];  // in bytes
 };
 
-// __dlpack__: `max_version` is None or a tuple, `device` None or (type, id), `copy` None or a bool.
-// `stream` is taken as it is: the host has none.
-nb::object ToDlpack(const Tensor& tensor, nb::handle max_version, nb::handle device,
-                    nb::handle copy);
+// __dlpack__: `max_version` is None or a tuple, `device` None or (type, id), `copy` None or a bool;
+// `stream` on a GPU as DLPack has it: None or 1, the legacy default stream; 2, the per-thread one;
+// a handle; -1, no wait. The host has no streams and takes anything.
+nb::object ToDlpack(const Tensor& tensor, nb::handle stream, nb::handle max_version,
+                    nb::handle device, nb::handle copy);
+nb::tuple DlpackDevice(const Tensor& tensor);
 
+// AttributeError on a GPU, and on the host: the attribute is not there.
 nb::dict ArrayInterface(const Tensor& tensor);
+nb::dict CudaArrayInterface(const Tensor& tensor);
 
 // Slots of a class whose instances are Tensors.
 extern PyType_Slot kTensorBufferSlots[];

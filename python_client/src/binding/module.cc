@@ -14,6 +14,7 @@ NB_MODULE(_core, module) {
   python::BindWaits();
   python::BindDataTypes(module);
   python::BindLayouts(module);
+  python::BindStreams(module);
   python::BindTensors(module);
   python::BindCache(module);
 }

@@ -10,6 +10,7 @@
 #include "data_types.h"
 #include "export.h"
 #include "nvcv_cached/error.h"
+#include "nvcv_cached/stream.h"
 
 namespace nvcv_cached::python {
 namespace {
@@ -48,13 +49,6 @@ nb::tuple StridesTuple(const Tensor& tensor) {
   }
   return nb::tuple(strides);
 }
-
-nb::object Dlpack(const Tensor& tensor, nb::handle, nb::handle max_version, nb::handle device,
-                  nb::handle copy) {
-  return ToDlpack(tensor, max_version, device, copy);
-}
-
-nb::tuple DlpackDevice(nb::handle) { return nb::make_tuple(1, 0); }
 
 }  // namespace
 
@@ -98,13 +92,21 @@ void BindTensors(nb::module_& module) {
           "An exporter of the memory, new at each call, that keeps the tensor in use; on the host "
           "device it\n"
           "exports host memory, so that one script runs on both.")
-      .def("__dlpack__", Dlpack, nb::kw_only(), nb::arg("stream").none() = nb::none(),
+      .def("__dlpack__", ToDlpack, nb::kw_only(), nb::arg("stream").none() = nb::none(),
            nb::arg("max_version").none() = nb::none(), nb::arg("dl_device").none() = nb::none(),
            nb::arg("copy").none() = nb::none(), nb::sig(kDlpackSignature))
       .def("__dlpack_device__", DlpackDevice,
            nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
       .def_prop_ro("__array_interface__", ArrayInterface,
                    nb::sig("def __array_interface__(self) -> dict[str, object]"))
+      .def_prop_ro("__cuda_array_interface__", CudaArrayInterface,
+                   nb::sig("def __cuda_array_interface__(self) -> dict[str, object]"))
+      .def(
+          "record_stream",
+          [](const Tensor& self, nb::handle stream) { self.record_stream(StreamOf(stream)); },
+          nb::arg("stream"), nb::sig("def record_stream(self, stream: object) -> None"),
+          "The memory is used on that stream too: a Stream, a torch, CuPy or Numba stream, or a "
+          "handle.")
       .def(
           "__reduce__",
           [](nb::handle) -> nb::object {
@@ -133,16 +135,21 @@ void BindTensors(nb::module_& module) {
           "__dlpack__",
           [](const ExternalBuffer& self, nb::handle stream, nb::handle max_version,
              nb::handle device,
-             nb::handle copy) { return Dlpack(self.tensor, stream, max_version, device, copy); },
+             nb::handle copy) { return ToDlpack(self.tensor, stream, max_version, device, copy); },
           nb::kw_only(), nb::arg("stream").none() = nb::none(),
           nb::arg("max_version").none() = nb::none(), nb::arg("dl_device").none() = nb::none(),
           nb::arg("copy").none() = nb::none(), nb::sig(kDlpackSignature))
-      .def("__dlpack_device__", DlpackDevice,
-           nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
+      .def(
+          "__dlpack_device__", [](const ExternalBuffer& self) { return DlpackDevice(self.tensor); },
+          nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
       .def_prop_ro(
           "__array_interface__",
           [](const ExternalBuffer& self) { return ArrayInterface(self.tensor); },
-          nb::sig("def __array_interface__(self) -> dict[str, object]"));
+          nb::sig("def __array_interface__(self) -> dict[str, object]"))
+      .def_prop_ro(
+          "__cuda_array_interface__",
+          [](const ExternalBuffer& self) { return CudaArrayInterface(self.tensor); },
+          nb::sig("def __cuda_array_interface__(self) -> dict[str, object]"));
 
   module.def(
       "nbytes_in_cache", [](const Tensor& tensor) { return tensor.size_bytes(); }, nb::arg(),

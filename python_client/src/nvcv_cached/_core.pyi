@@ -189,6 +189,46 @@ class TensorLayout:
 
     NFDHWC: TensorLayout = ...
 
+class Stream:
+    """
+    A CUDA stream; as a context manager it is the thread's current one. On the host device it does nothing.
+    """
+
+    def __init__(self) -> None:
+        """A new, non-blocking stream."""
+
+    default: Final[Stream] = ...
+    """The legacy default stream."""
+
+    current: Final[Stream] = ...
+    """The one entered last by this thread, else the default."""
+
+    @property
+    def handle(self) -> int: ...
+
+    @property
+    def id(self) -> int:
+        """Counts Stream objects."""
+
+    def __int__(self) -> int: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, exc_type: object, exc_value: object, traceback: object) -> None: ...
+
+    def sync(self) -> None:
+        """Waits for what was submitted to it."""
+
+    def wait_stream(self, stream: Stream) -> None:
+        """What is submitted here later runs after what `stream` has now."""
+
+    def __repr__(self) -> str: ...
+
+def as_stream(src: object) -> Stream:
+    """
+    A Stream of a torch, CuPy or Numba stream, or of a handle; keeps `src`.
+    """
+
 class Tensor:
     """
     A dense array on the device, borrowed from the cache; rows are padded as NVCV pads them.
@@ -224,6 +264,14 @@ class Tensor:
     @property
     def __array_interface__(self) -> dict[str, object]: ...
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]: ...
+
+    def record_stream(self, stream: object) -> None:
+        """
+        The memory is used on that stream too: a Stream, a torch, CuPy or Numba stream, or a handle.
+        """
+
     def __reduce__(self) -> str | tuple[object, ...]: ...
 
     def __repr__(self) -> str: ...
@@ -247,6 +295,9 @@ class ExternalBuffer:
 
     @property
     def __array_interface__(self) -> dict[str, object]: ...
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]: ...
 
 def nbytes_in_cache(tensor: Tensor, /) -> int:
     """The bytes that count toward the limit."""
@@ -286,11 +337,11 @@ def set_cache_limit_inbytes(limit: int, /) -> None:
 def stats(scope: str = 'process') -> dict[str, int]:
     """Counters by name; `scope` is 'thread', 'process' or 'daemon'."""
 
-def connect(device: str | None = None, address: str | None = None, name: str | None = None, timeout: float | None = None, autostart: bool | None = None) -> None:
+def connect(device: str | None = None, address: str | None = None, name: str | None = None, timeout: float | None = None, autostart: bool | None = None, strict_streams: bool | None = None) -> None:
     """
     Connects now, starting a daemon if there is none; what is given wins over the environment.
 
-    `timeout` is in seconds, of every call that needs the daemon.
+    `timeout` is in seconds, of every call that needs the daemon. `strict_streams`: on a GPU a release waits for all streams.
     """
 
 class Device:

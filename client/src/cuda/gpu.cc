@@ -1,0 +1,56 @@
+#include "client/src/cuda/gpu.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/src/cuda/gpu_choice.h"
+#include "client/src/errors.h"
+
+namespace nvcv_cached::client {
+
+absl::Status Gpu::Check(CUresult result, std::string_view what) const {
+  if (result == CUDA_SUCCESS) return absl::OkStatus();
+  absl::Status status = ForceCode(driver_.Check(result, what), ErrorCode::kDeviceError);
+  if (IsSticky(result)) {
+    status = WithHint(status,
+                      "this process's CUDA context is broken: end the process and look at the "
+                      "first error that CUDA reported");
+  }
+  return status;
+}
+
+absl::Status ResetStatus() {
+  return WithHint(
+      ForceCode(absl::FailedPreconditionError(
+                    "this process reset its GPU (cudaDeviceReset): what it had borrowed is gone"),
+                ErrorCode::kDeviceError),
+      "restart the process, and do not reset a GPU whose memory is shared");
+}
+
+absl::StatusOr<const Gpu*> Gpu::Open(std::string_view uuid) {
+  static std::mutex mutex;
+  static auto* const opened = new std::map<std::string, std::unique_ptr<Gpu>, std::less<>>;
+  std::lock_guard lock(mutex);
+  if (auto found = opened->find(uuid); found != opened->end()) {
+    if (!found->second->IsAlive()) return ResetStatus();
+    return found->second.get();
+  }
+  absl::StatusOr<const CudaDriver*> driver = CudaDriver::Load();
+  if (!driver.ok()) return ForceCode(driver.status(), ErrorCode::kDeviceError);
+  absl::StatusOr<SeenGpu> seen = FindGpu(uuid);
+  if (!seen.ok()) return seen.status();
+  std::unique_ptr<Gpu> gpu(new Gpu(**driver, seen->ordinal, seen->device, seen->uuid));
+  const CudaDriver& calls = **driver;
+  RelaxedCapture relaxed(*gpu);
+  absl::Status status = gpu->Check(calls.DevicePrimaryCtxRetain(&gpu->context_, gpu->device_),
+                                   "cuDevicePrimaryCtxRetain");
+  if (!status.ok()) return status;
+  status = gpu->Check(calls.CtxGetId(gpu->context_, &gpu->context_id_), "cuCtxGetId");
+  if (!status.ok()) return status;
+  return opened->emplace(std::string(uuid), std::move(gpu)).first->second.get();
+}
+
+}  // namespace nvcv_cached::client

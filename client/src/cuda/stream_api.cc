@@ -1,0 +1,85 @@
+// The public Stream. On the host device its state has no GPU and no handle.
+#include <utility>
+
+#include "client/src/cuda/gpu.h"
+#include "client/src/cuda/stream_state.h"
+#include "client/src/cuda/thread_streams.h"
+#include "client/src/errors.h"
+#include "client/src/fork_guard.h"
+#include "client/src/process_connection.h"
+#include "client/src/wait_scope.h"
+#include "nvcv_cached/stream.h"
+
+namespace nvcv_cached {
+
+namespace {
+
+using client::Gpu;
+using client::StreamState;
+
+// Null: the host device.
+const Gpu* GpuOfProcess() {
+  client::RefuseInForkedChild();
+  const std::string uuid = client::ValueOrThrow(client::ProcessConnection().GpuUuid());
+  return uuid.empty() ? nullptr : client::ValueOrThrow(Gpu::Open(uuid));
+}
+
+std::shared_ptr<StreamState> NewStream() {
+  const Gpu* const gpu = GpuOfProcess();
+  if (gpu == nullptr) return std::make_shared<StreamState>(nullptr, nullptr, false);
+  client::RelaxedCapture relaxed(*gpu);
+  client::ContextScope scope(*gpu);
+  CUstream stream = nullptr;
+  client::ThrowUnlessOk(
+      gpu->Check(gpu->driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate"));
+  return std::make_shared<StreamState>(gpu, stream, true);
+}
+
+CUstream Handle(const Stream& stream) {
+  auto* const handle = static_cast<CUstream>(stream.handle());
+  return handle == nullptr ? CU_STREAM_LEGACY : handle;
+}
+
+}  // namespace
+
+Stream::Stream() : state_(NewStream()) {}
+Stream::Stream(void* handle)
+    : state_(std::make_shared<StreamState>(
+          nullptr, handle == CU_STREAM_LEGACY ? nullptr : static_cast<CUstream>(handle), false)) {}
+Stream::Stream(std::shared_ptr<client::StreamState> state) : state_(std::move(state)) {}
+Stream::~Stream() = default;
+Stream::Stream(const Stream&) = default;
+Stream::Stream(Stream&&) noexcept = default;
+Stream& Stream::operator=(const Stream&) = default;
+Stream& Stream::operator=(Stream&&) noexcept = default;
+
+Stream Stream::current() { return Stream(client::ThreadStreams::Mine().current_state()); }
+
+void Stream::make_current() const { client::ThreadStreams::Mine().SetCurrent(state_); }
+
+void* Stream::handle() const { return state_ == nullptr ? nullptr : state_->handle; }
+
+bool Stream::is_owned() const { return state_ != nullptr && state_->owned; }
+
+void Stream::synchronize() const {
+  const Gpu* const gpu = GpuOfProcess();
+  if (gpu == nullptr) return;
+  if (!gpu->IsAlive()) client::ThrowStatus(client::ResetStatus());
+  CUresult result;
+  {
+    client::WaitScope waiting;
+    client::ContextScope scope(*gpu);
+    result = gpu->driver().StreamSynchronize(Handle(*this));
+  }
+  client::ThrowUnlessOk(gpu->Check(result, "cuStreamSynchronize"));
+}
+
+void Stream::wait_stream(const Stream& other) const {
+  const CUstream later = Handle(*this), earlier = Handle(other);
+  if (later == earlier) return;
+  const Gpu* const gpu = GpuOfProcess();
+  if (gpu == nullptr) return;
+  client::ThrowUnlessOk(client::ThreadStreams::Mine().Wait(*gpu, later, earlier));
+}
+
+}  // namespace nvcv_cached

@@ -1,0 +1,287 @@
+// What an object on the GPU costs, ours beside the driver's own ways, in one process and one run.
+// Google Benchmark.
+//
+//   NVCV_CACHED_ADDRESS=... gpu_allocators --benchmark_format=json
+//
+// allocators.py starts a daemon for it. Sizes are those of a 1080x1920x3 uint8 image. `Busy`
+// benchmarks run while a kernel of 20 ms after the other occupies the GPU: no call may wait for it.
+// The kernel is PTX, compiled by the driver; where it runs none (the fake driver) those say so.
+#include <benchmark/benchmark.h>
+#include <nvcv_cached/nvcv_cached.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proto/cuda_driver.h"
+
+namespace nvcv_cached {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr size_t kImage = 1080 * 1920 * 3;
+constexpr uint64_t kBusyNs = 20'000'000;
+
+constexpr char kSpin[] = R"(
+.version 7.0
+.target sm_52
+.address_size 64
+.visible .entry spin(.param .u64 duration)
+{
+  .reg .u64 %d, %begin, %now;
+  .reg .pred %more;
+  ld.param.u64 %d, [duration];
+  mov.u64 %begin, %globaltimer;
+again:
+  mov.u64 %now, %globaltimer;
+  sub.u64 %now, %now, %begin;
+  setp.lt.u64 %more, %now, %d;
+  @%more bra again;
+  ret;
+}
+)";
+
+double Microseconds(Clock::duration duration) {
+  return std::chrono::duration<double, std::micro>(duration).count();
+}
+
+const CudaDriver& Cuda() {
+  static const CudaDriver& driver = []() -> const CudaDriver& {
+    const CudaDriver& loaded = **CudaDriver::Load();
+    return loaded;
+  }();
+  return driver;
+}
+
+// The primary context is current on each thread that asks.
+CUstream OwnStream() {
+  static thread_local CUstream stream = [] {
+    CUcontext context = nullptr;
+    Cuda().DevicePrimaryCtxRetain(&context, 0);
+    Cuda().CtxSetCurrent(context);
+    CUstream made = nullptr;
+    Cuda().StreamCreate(&made, CU_STREAM_NON_BLOCKING);
+    return made;
+  }();
+  return stream;
+}
+
+// A thread that keeps the GPU busy with kernels of kBusyNs on a stream of its own. ok(): the driver
+// runs them.
+class Busy {
+ public:
+  Busy() {
+    OwnStream();
+    CUmodule module = nullptr;
+    if (Cuda().ModuleLoadData(&module, kSpin) != CUDA_SUCCESS ||
+        Cuda().ModuleGetFunction(&spin_, module, "spin") != CUDA_SUCCESS) {
+      return;
+    }
+    ok_ = true;
+    thread_ = std::thread([this] { Run(); });
+    while (!started_) std::this_thread::yield();
+  }
+  ~Busy() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  bool ok() const { return ok_; }
+
+ private:
+  void Run() {
+    CUstream stream = OwnStream();
+    uint64_t duration = kBusyNs;
+    void* arguments[] = {&duration};
+    while (!stop_) {
+      for (int i = 0; i < 4; ++i) {
+        Cuda().LaunchKernel(spin_, 1, 1, 1, 1, 1, 1, 0, stream, arguments, nullptr);
+      }
+      started_ = true;
+      Cuda().StreamSynchronize(stream);
+    }
+  }
+  CUfunction spin_ = nullptr;
+  bool ok_ = false;
+  std::atomic<bool> stop_{false}, started_{false};
+  std::thread thread_;
+};
+
+#define NEEDS_BUSY_GPU(state, busy)                       \
+  if (!(busy).ok()) {                                     \
+    (state).SkipWithError("this driver runs no kernels"); \
+    return;                                               \
+  }
+
+// ---- hits
+
+void Hit(benchmark::State& state) {
+  OwnStream();
+  for (auto _ : state) {
+    Buffer buffer(kImage);
+    benchmark::DoNotOptimize(buffer);
+  }
+}
+BENCHMARK(Hit)->ThreadRange(1, 16)->UseRealTime();
+
+void HitHandedOut(benchmark::State& state) {
+  const Stream stream(OwnStream());
+  const StreamScope scope(stream);
+  for (auto _ : state) {
+    Buffer buffer(kImage);
+    benchmark::DoNotOptimize(buffer.data());
+  }
+}
+BENCHMARK(HitHandedOut)->ThreadRange(1, 16)->UseRealTime();
+
+// In turn on two streams: each reuse waits, on the GPU, for the other stream's work.
+void HitOnAnotherStream(benchmark::State& state) {
+  const Stream one(OwnStream());
+  const Stream other;
+  bool turn = false;
+  for (auto _ : state) {
+    const StreamScope scope((turn = !turn) ? one : other);
+    Buffer buffer(kImage);
+    benchmark::DoNotOptimize(buffer.data());
+  }
+}
+BENCHMARK(HitOnAnotherStream);
+
+void MallocAsyncFreeAsync(benchmark::State& state) {
+  CUstream stream = OwnStream();
+  for (auto _ : state) {
+    CUdeviceptr memory = 0;
+    Cuda().MemAllocAsync(&memory, kImage, stream);
+    benchmark::DoNotOptimize(memory);
+    Cuda().MemFreeAsync(memory, stream);
+  }
+  Cuda().StreamSynchronize(stream);
+}
+BENCHMARK(MallocAsyncFreeAsync)->ThreadRange(1, 16)->UseRealTime();
+
+void MallocFree(benchmark::State& state) {
+  OwnStream();
+  for (auto _ : state) {
+    CUdeviceptr memory = 0;
+    Cuda().MemAlloc(&memory, kImage);
+    benchmark::DoNotOptimize(memory);
+    Cuda().MemFree(memory);
+  }
+}
+BENCHMARK(MallocFree)->UseRealTime();
+
+// ---- misses: a limit of 0 makes every acquire a round trip that the pool serves
+
+void Misses(benchmark::State& state) {
+  OwnStream();
+  const int64_t before = get_cache_limit_inbytes();
+  { Buffer first(kImage); }
+  set_cache_limit_inbytes(0);
+  double worst = 0;
+  for (auto _ : state) {
+    const auto begin = Clock::now();
+    {
+      Buffer buffer(kImage);
+      benchmark::DoNotOptimize(buffer);
+    }
+    worst = std::max(worst, Microseconds(Clock::now() - begin));
+  }
+  state.counters["max_us"] = worst;
+  set_cache_limit_inbytes(before);
+}
+void Miss(benchmark::State& state) { Misses(state); }
+BENCHMARK(Miss)->UseRealTime();
+
+void MissBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  Misses(state);
+}
+BENCHMARK(MissBusy)->UseRealTime();
+
+void MallocFreeBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  for (auto _ : state) {
+    CUdeviceptr memory = 0;
+    Cuda().MemAlloc(&memory, kImage);
+    Cuda().MemFree(memory);
+  }
+}
+BENCHMARK(MallocFreeBusy)->UseRealTime()->Iterations(20);
+
+// 64 misses of one small spec in a row: granted ahead.
+void MissesInARow(benchmark::State& state) {
+  OwnStream();
+  for (auto _ : state) {
+    state.PauseTiming();
+    clear_cache();
+    std::vector<Buffer> held;
+    held.reserve(64);
+    state.ResumeTiming();
+    for (int i = 0; i < 64; ++i) held.emplace_back(4096);
+    state.PauseTiming();
+    held.clear();
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * 64);
+}
+BENCHMARK(MissesInARow)->Iterations(20)->UseRealTime();
+
+// ---- over the limit while the GPU is busy
+
+// Random shapes, handed out on the busy stream's neighbour, at a limit far below what they need
+// together.
+void OverTheLimitBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  const Stream stream(OwnStream());
+  const StreamScope scope(stream);
+  const int64_t before = get_cache_limit_inbytes();
+  set_cache_limit_inbytes(int64_t{256} << 20);
+  std::mt19937 random(42);
+  std::uniform_int_distribution<size_t> side(1000, 2000);
+  std::vector<double> times;
+  const auto make = [&] {
+    const size_t bytes = side(random) * side(random) * 12;
+    const auto begin = Clock::now();
+    {
+      Buffer buffer(bytes);
+      Cuda().MemsetD8Async(reinterpret_cast<CUdeviceptr>(buffer.data()), 1, bytes, OwnStream());
+    }
+    return Microseconds(Clock::now() - begin);
+  };
+  for (int warm = 0; warm < 1000; ++warm) make();  // until the pool has what the trace needs
+  for (auto _ : state) times.push_back(make());
+  set_cache_limit_inbytes(before);
+  std::sort(times.begin(), times.end());
+  state.counters["p99_us"] = times[times.size() * 99 / 100];
+  state.counters["max_us"] = times.back();
+}
+BENCHMARK(OverTheLimitBusy)->UseRealTime()->Iterations(2000);
+
+void RandomShapes(benchmark::State& state) {
+  const Stream stream(OwnStream());
+  const StreamScope scope(stream);
+  std::mt19937 random(42);
+  std::uniform_int_distribution<int64_t> side(1000, 2000);
+  std::vector<Shape> shapes;
+  for (int i = 0; i < 1024; ++i) shapes.push_back(Shape{side(random), side(random), 3});
+  const TensorLayout layout("HWC");
+  for (const Shape& shape : shapes) Tensor(shape, DataType::kF32, layout);
+  size_t next = 0;
+  for (auto _ : state) {
+    Tensor image(shapes[next++ % shapes.size()], DataType::kF32, layout);
+    benchmark::DoNotOptimize(image.data());
+  }
+}
+BENCHMARK(RandomShapes);
+
+}  // namespace
+}  // namespace nvcv_cached
+
+BENCHMARK_MAIN();

@@ -1,0 +1,127 @@
+"""torch, CuPy, Numba and JAX on our memory compute what they compute on their own, streams and padding included."""
+
+import pytest
+from workers import WorkerError
+
+pytestmark = pytest.mark.usefixtures("real_gpu")
+
+ARRAYS = """
+import numpy as np
+shape = (37, 53, 3)
+theirs = np.random.default_rng(7).random(shape, dtype=np.float32)
+t = nvcv.Tensor(shape, np.float32)
+"""
+
+
+def has(name):
+    pytest.importorskip(name)
+
+
+def test_torch(roomy, client):
+    has("torch")
+    worker = client(roomy)
+    assert worker(
+        ARRAYS
+        + "import torch\nexpected = torch.relu(torch.from_numpy(theirs).cuda() - 0.5) @ torch.ones(3, 4, device='cuda')\n"
+        "for ours in (torch.from_dlpack(t), torch.as_tensor(t.cuda(), device='cuda')):\n"
+        "    assert ours.data_ptr() == pointer(t) and ours.device.index == 0\n"
+        "    ours.copy_(torch.from_numpy(theirs))\n"
+        "    assert torch.equal(torch.relu(ours - 0.5) @ torch.ones(3, 4, device='cuda'), expected)\n"
+        "result = True"
+    )
+
+
+def test_torch_on_a_stream_of_its_own(roomy, client):
+    """The consumer's stream is named through DLPack: its slow kernel is over before the memory is used again."""
+    has("torch")
+    worker = client(roomy)
+    assert worker(
+        ARRAYS + "import torch\ns = torch.cuda.Stream()\nwrong = 0\n"
+        "big = torch.rand(4096, 4096, device='cuda'); torch.cuda.synchronize()\n"
+        "for i in range(20):\n"
+        "    u = nvcv.Tensor((1 << 20,), np.float32)\n"
+        "    with torch.cuda.stream(s):\n"
+        "        a = torch.from_dlpack(u)\n        for _ in range(4): big @ big\n        a.fill_(-1.0)\n"
+        "    del a, u\n"
+        "    v = nvcv.Tensor((1 << 20,), np.float32)\n"
+        "    b = torch.from_dlpack(v); b.fill_(float(i)); torch.cuda.synchronize()\n"
+        "    wrong += int((b != i).sum())\n    del b, v\n"
+        "result = wrong == 0"
+    )
+
+
+def test_cupy(roomy, client):
+    has("cupy")
+    worker = client(roomy)
+    assert worker(
+        ARRAYS + "import cupy\nexpected = cupy.asnumpy(cupy.sqrt(cupy.asarray(theirs)).sum(axis=1))\n"
+        "for ours in (cupy.asarray(t), cupy.from_dlpack(t), cupy.asarray(t.cuda())):\n"
+        "    assert ours.data.ptr == pointer(t)\n    ours[...] = cupy.asarray(theirs)\n"
+        "    assert np.array_equal(cupy.asnumpy(cupy.sqrt(ours).sum(axis=1)), expected)\n"
+        "    ours[...] = 0\n"
+        "with cupy.cuda.Stream(non_blocking=True) as s:\n"
+        "    ours = cupy.from_dlpack(t); ours[...] = cupy.asarray(theirs); s.synchronize()\n"
+        "assert np.array_equal(cupy.asnumpy(cupy.asarray(t)), theirs)\n"
+        "with nvcv.as_stream(cupy.cuda.Stream(non_blocking=True)) as _:\n"
+        "    assert t.__cuda_array_interface__['stream'] == nvcv.Stream.current.handle > 2\n"
+        "result = True"
+    )
+
+
+def test_numba(roomy, client):
+    has("numba")
+    worker = client(roomy)
+    try:
+        assert worker(
+            ARRAYS + "from numba import cuda\n"
+            "@cuda.jit\ndef double(a):\n    i, j, k = cuda.grid(3)\n"
+            "    if i < a.shape[0] and j < a.shape[1] and k < a.shape[2]: a[i, j, k] *= 2\n"
+            "ours, own = cuda.as_cuda_array(t), cuda.to_device(theirs)\n"
+            "ours.copy_to_device(own) if ours.is_c_contiguous() else None\n"
+            "import cupy\ncupy.asarray(t)[...] = cupy.asarray(theirs)\ncupy.cuda.Device().synchronize()\n"
+            "for a in (ours, own): double[(10, 14, 1), (4, 4, 3)](a)\n"
+            "cuda.synchronize()\n"
+            "result = bool(np.array_equal(cupy.asnumpy(cupy.asarray(t)), own.copy_to_host()))"
+        )
+    except WorkerError as error:
+        if "nvvm" in error.text.lower() or "module 'numpy'" in error.text:
+            pytest.skip(f"Numba does not work here: {error}")
+        raise
+
+
+def test_jax(roomy, client):
+    has("jax")
+    worker = client(roomy, environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
+    try:
+        worker("import jax\nassert jax.devices()[0].platform == 'gpu'")
+    except WorkerError as error:
+        pytest.skip(f"JAX sees no GPU here: {error}")
+    assert worker(
+        ARRAYS + "import jax.numpy as jnp, cupy\n"
+        "u = nvcv.Tensor((64, 128), np.float32)\nvalues = np.arange(64 * 128, dtype=np.float32).reshape(64, 128)\n"
+        "cupy.asarray(u)[...] = cupy.asarray(values)\ncupy.cuda.Device().synchronize()\n"
+        "ours = jnp.from_dlpack(u)\nsame = jnp.array_equal(jnp.tanh(ours) + 1, jnp.tanh(jnp.asarray(values)) + 1)\n"
+        "result = bool(same)"
+    )
+
+
+def test_what_a_view_holds_stays_in_use(roomy, client):
+    has("cupy")
+    worker = client(roomy)
+    assert worker(
+        "import cupy\nt = tensor(1 << 20); a = cupy.asarray(t); p = pointer(t); del t; gc.collect()\n"
+        "u = tensor(1 << 20)\nassert pointer(u) != p\ndel a; gc.collect()\nt = tensor(1 << 20)\n"
+        "result = pointer(t) == p"
+    )
+
+
+def test_the_host_has_no_part_in_it(roomy, client):
+    worker = client(roomy)
+    assert worker(
+        "t = tensor(64)\nassert t.__dlpack_device__() == (2, 0)\nassert not hasattr(t, '__array_interface__')\n"
+        "try: memoryview(t)\nexcept BufferError: pass\nelse: raise AssertionError\n"
+        "for stream in (0, -2):\n"
+        "    try: t.__dlpack__(stream=stream)\n    except nvcv.InvalidArgument: pass\n    else: raise AssertionError\n"
+        "for stream in (None, 1, 2, -1): t.__dlpack__(stream=stream, max_version=(1, 0))\n"
+        "result = nvcv.device().kind == 'cuda' and nvcv.device().id.startswith('GPU-')"
+    )

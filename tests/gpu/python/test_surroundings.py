@@ -1,0 +1,174 @@
+"""What a GPU's daemon lives among: an earlier daemon's memory, a GPU that is full from outside, other users, processes
+in namespaces of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from gpu_daemon import eventually
+from workers import PRELUDE, WORD, WorkerError
+
+MIB = 1 << 20
+
+
+def gets(worker, size):
+    """Whether the worker gets as much, which it then keeps in `mine`."""
+    try:
+        worker(f"mine = globals().get('mine', []); mine.append(tensor({size}))")
+    except WorkerError as error:
+        assert error.name == "OutOfMemory", error
+        return False
+    return True
+
+
+# ---- memory that the pool cannot have
+
+
+def test_L3_ANewDaemonPlansAroundWhatIsPinned(place, client):
+    daemon = place.start("--device=cuda:0", "--capacity=100%", "--limit=100%")
+    chunk = daemon.stats()["device"]["total_bytes"] // 8 // (2 * MIB) * (2 * MIB)
+    old = client(daemon)
+    old(f"held = [tensor({chunk}) for _ in range(4)]")
+    daemon.process.send_signal(signal.SIGKILL)
+    daemon.process.wait(30)
+    fresh = place.start("--device=cuda:0", f"--socket={daemon.socket}", "--capacity=100%", "--limit=100%")
+    assert "foreign bytes=" in fresh.text()
+    young = client(fresh)
+    count = 0
+    while gets(young, chunk):
+        count += 1
+    assert 1 <= count <= 4, count
+    with pytest.raises(WorkerError, match=r"left of .*\(memory of the GPU\)"):
+        young(f"tensor({chunk})")
+    old.kill()  # its end lets go of the memory
+    eventually(lambda: gets(young, chunk), "the memory is back")
+
+
+TAKE_ALL = """
+taken, size = [], 1 << 34
+while size >= 1 << 21:
+    at = ctypes.c_uint64()
+    try:
+        driver.MemAlloc(ctypes.byref(at), size)
+        taken.append(at.value)
+    except CudaError as error:
+        if error.code != 2: raise
+        size //= 2
+"""
+
+
+def test_C8_FullFromOutside(place, client):
+    daemon = place.start("--device=cuda:0", "--capacity=100%", "--limit=100%", "--keep-time=1h")
+    a, b, outside = client(daemon), client(daemon), client(daemon)
+    a(f"t = tensor({64 * MIB})")
+    b("nvcv.connect()")  # a session takes some of the GPU's memory for itself
+    outside(TAKE_ALL)
+    with pytest.raises(WorkerError) as refused:
+        b(f"tensor({32 * MIB})")
+    assert refused.value.name == "OutOfMemory"
+    assert f"pid {a.pid} 64" in refused.value.text and "(memory of the GPU)" in refused.value.text, refused.value.text
+    a("del t")  # idle from here on: it serves others before anybody is refused
+    eventually(lambda: gets(b, 32 * MIB), "b has what a left idle")
+    outside("for at in taken: driver.MemFree(at)")
+    eventually(lambda: gets(b, 128 * MIB), "and more, once the others let go")
+
+
+# ---- domains
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to be two users takes root")
+def test_M4_WhatAnotherUserGetsIsZeroAndASlabOfItsOwn(place, client):
+    os.chmod(place.directory, 0o755)
+    os.chmod(place.directory / "fake", 0o777)
+    sizes = [f"--{key}=8MiB" for key in ("capacity", "limit", "slab-size")]
+    daemon = place.start("--device=cuda:0", f"--socket={place.directory}/open.sock", "--mode=0666", *sizes)
+    a = client(daemon)
+    a(f"t = tensor({8 * MIB}); driver.fill(pointer(t), {WORD}, {8 * MIB}, LEGACY); driver.StreamSynchronize(LEGACY)")
+    a("del t")
+    (slab,) = json.loads(daemon.ctl("slabs").stdout)
+    b = client(daemon)
+    b("import numpy; os.setgid(12345); os.setuid(12345)")  # whose the interpreter's files may not be
+    b(f"t = tensor({8 * MIB})")
+    assert b(f"result = driver.wrong_words(pointer(t), 0, {8 * MIB})") == 0
+    (other,) = json.loads(daemon.ctl("slabs").stdout)
+    assert other["id"] != slab["id"] and other["domain"] == "uid:12345" and slab["domain"] == "uid:0"
+
+
+# ---- namespaces
+
+PLAY = f"""
+{PRELUDE}
+import json
+t = tensor({4 * MIB})
+driver.fill(pointer(t), {WORD}, {4 * MIB}, LEGACY)
+driver.StreamSynchronize(LEGACY)
+print(json.dumps({{"pid": os.getpid(), "wrong": driver.wrong_words(pointer(t), {WORD}, {4 * MIB})}}))
+"""
+
+
+def enter(*kinds):
+    prefix = ["unshare", *kinds, "--fork", "--kill-child"]
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode != 0:
+        pytest.skip(f"no right to {' '.join(kinds)} here")
+    return prefix
+
+
+def play(daemon, prefix, code=PLAY):
+    environment = {**daemon.environment, "NVCV_CACHED_ADDRESS": str(daemon.socket), "NVCV_CACHED_AUTOSTART": "0"}
+    command = [*prefix, sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
+
+
+NAMESPACES = {
+    "pid": ["--pid", "--mount-proc"],
+    "net": ["--net"],
+    "ipc": ["--ipc", "--uts"],
+    "user": ["--user", "--map-root-user"],
+    "all": ["--user", "--map-root-user", "--pid", "--mount-proc", "--net", "--ipc"],
+}
+
+
+@pytest.mark.parametrize("kinds", NAMESPACES.values(), ids=NAMESPACES)
+def test_namespaces_AClientInAnotherOne(place, kinds):
+    daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB")
+    done = play(daemon, enter(*kinds))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["wrong"] == 0
+    if "--pid" in kinds:
+        assert answer["pid"] == 1
+
+
+def test_namespaces_BothArePidOneOfTheirOwn(place):
+    prefix = enter("--pid", "--mount-proc")
+    daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB", prefix=prefix)
+    assert daemon.pid >= 1000
+    done = play(daemon, prefix)
+    assert done.returncode == 0 and json.loads(done.stdout) == {"pid": 1, "wrong": 0}, done
+
+
+CLASH = """
+import os, sys
+with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+    last.write(str(TARGET - 1))
+if (child := os.fork()) == 0:
+    assert os.getpid() == TARGET, os.getpid()
+    import nvcv_cached as nvcv
+    try:
+        nvcv.Tensor((4096,), "u1")
+    except nvcv.Error as error:
+        print(type(error).__name__, error)
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_namespaces_EqualPidNumbersAreNamed(place):
+    daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB")
+    done = play(daemon, enter("--pid", "--mount-proc"), CLASH.replace("TARGET", str(daemon.pid)))
+    assert done.returncode == 0, done.stderr
+    assert f"this process is pid {daemon.pid}" in done.stdout and f"the daemon is pid {daemon.pid}" in done.stdout, done
