@@ -95,7 +95,7 @@ void Undrain(const GlobalOptions& options) {
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options) {
   CLI::App* clear = app.add_subcommand("clear", "Empties the cache; what is in use stays valid");
   auto session = std::make_shared<uint64_t>(0);
-  clear->add_option("--session", *session, "Of one session only");
+  clear->add_option("--session", *session, "Of one session only")->check(CLI::PositiveNumber);
   clear->callback([&options, session] { Clear(options, *session); });
 
   CLI::App* trim = app.add_subcommand("trim", "Gives empty slabs back to the device");

@@ -164,7 +164,8 @@ void AddSettingCommands(CLI::App& app, const GlobalOptions& options) {
   CLI::App* quota =
       app.add_subcommand("quota", "Leased bytes of one session at most; prints it, or sets SIZE");
   quota->add_option("SIZE", *quota_text, "8GiB, 50%, bytes or none");
-  quota->add_option("--session", *session, "Of this session instead of every session");
+  quota->add_option("--session", *session, "Of this session instead of every session")
+      ->check(CLI::PositiveNumber);
   quota->callback([&options, quota_text, session] {
     if (!quota_text->empty()) return SetQuota(options, *quota_text, *session);
     *session == 0 ? PrintSetting(options, "quota") : PrintQuotaOf(options, *session);

@@ -22,6 +22,9 @@ void connect(const Options& options) {
   client::ThrowUnlessOk(client::ProcessConnection().Connect(options));
 }
 
-Device device() { return client::ValueOrThrow(client::ProcessConnection().CurrentDevice()); }
+Device device() {
+  client::RefuseInForkedChild();
+  return client::ValueOrThrow(client::ProcessConnection().CurrentDevice());
+}
 
 }  // namespace nvcv_cached

@@ -246,6 +246,7 @@ absl::Status SlabLife::Unmapped(SessionBooks& session, SlabId id) {
   session.asked.erase(id);
   slab->mapped_by.erase(session.id);
   slab->asked.erase(session.id);
+  ++ledger_.freed;  // to this session it is memory again, should it serve once more
   FreeIfUnmapped(*slab);
   return absl::OkStatus();
 }
