@@ -118,6 +118,7 @@ def test_pages_name_files_that_exist(page):
         r"`((?:[\w.-]+/)*[\w.-]+\.(?:cc|h|py|proto|md|json|sh|patch)|(?:[a-z_]+/)+)`", (ROOT / page).read_text()
     )
     names += re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / page).read_text())
+    names = [name.removeprefix("../") for name in names]
     assert names
     tree = set(subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split())
     for name in names:
