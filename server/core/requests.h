@@ -3,7 +3,7 @@
 // A request is served at once, or waits in the line of its group (domain and size class), first
 // come first served, until memory that is on its way arrives or its deadline passes. In what order
 // it is served, from cheap to dear: quota, table, room under the limits, a free block, reclaim
-// (C10), growth, any idle lease, slabs of other groups, waiting, refusal.
+// (C10), growth, a slab on its way back, any idle lease, slabs of other groups, waiting, refusal.
 //
 // Thread-safety: none; under the lock of the books.
 #pragma once

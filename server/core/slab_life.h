@@ -23,9 +23,10 @@ class SlabLife {
  public:
   SlabLife(Ledger& ledger, Eviction& eviction) : ledger_(ledger), eviction_(eviction) {}
 
-  // Asks the device for a slab that the block fits into, and gives as much back: slabs that stand
-  // empty, then those in which nothing was used for the keep time (C10). False: the capacity does
-  // not allow it, or the device has just refused.
+  // Asks the device for a slab that the block fits into, and gives no more than that back: slabs
+  // that stand empty, then (but where to unmap is dear) slabs of the domain in which nothing was
+  // used for the keep time (C10). False: the capacity does not allow it, or the device has just
+  // refused.
   bool Grow(const Wanted& wanted);
   // Lets a slab that is retiring serve again, but for those who have been asked to unmap it: a
   // silent process keeps its mapping, not the memory (L2). False: none that the block fits into.
