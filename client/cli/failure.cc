@@ -61,7 +61,9 @@ void Print(const Failure& failure, Output output) {
     const nlohmann::ordered_json error{
         {"error",
          {{"code", failure.name()}, {"message", failure.what()}, {"hint", failure.hint()}}}};
-    std::fprintf(stderr, "%s\n", error.dump().c_str());
+    std::fprintf(
+        stderr, "%s\n",
+        error.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
     return;
   }
   std::fprintf(stderr, "nvcv-cachectl: %s\n", failure.what());

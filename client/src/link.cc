@@ -91,6 +91,12 @@ absl::StatusOr<Link::Answer> Link::Call(v1::ClientMessage& message, uint64_t req
   absl::Status waited = absl::DeadlineExceededError("");
   if (sent.ok()) waited = WaitUntil(waiter.wake, lock, deadline, [&] { return waiter.done; });
   waiters_.erase(request_id);
+  if (waiter.done && absl::IsCancelled(waited)) {
+    lock.unlock();
+    session_->GiveBack(waiter.answer.leases);
+    call_keeper_();
+    return waited;
+  }
   if (waiter.done) {
     if (!waiter.status.ok()) return waiter.status;
     return std::move(waiter.answer);

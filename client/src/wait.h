@@ -13,7 +13,7 @@ namespace nvcv_cached::client {
 
 // Waits until done() or `deadline`. DEADLINE_EXCEEDED without a text; CANCELLED: the caller's
 // program wants it back. The lock is released while the binding is asked, so done() may have become
-// true meanwhile.
+// true meanwhile; the interrupt goes first, for the program has its exception set.
 template <class Done>
 absl::Status WaitUntil(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
                        std::chrono::steady_clock::time_point deadline, Done done) {
@@ -25,8 +25,7 @@ absl::Status WaitUntil(std::condition_variable& changed, std::unique_lock<std::m
     lock.unlock();
     const bool interrupted = WaitInterrupted();
     lock.lock();
-    if (interrupted && !done())
-      return absl::CancelledError("interrupted while waiting for the daemon");
+    if (interrupted) return absl::CancelledError("interrupted while waiting for the daemon");
   }
 }
 

@@ -57,6 +57,34 @@ def test_exit_with_live_objects_is_quiet(script, served, code):
     eventually(lambda: len(served.sessions()) <= 1, "the session is gone")
 
 
+def test_exit_while_a_thread_waits_is_quiet(script, workshop):
+    """Python before 3.14 unwinds threads that want the GIL back after main() has returned."""
+    daemon = workshop.daemon()
+    code = """
+import threading, numpy as np, nvcv_cached as nvcv
+nvcv.Tensor((8, 8), np.uint8)
+def ask():
+    while True:
+        nvcv.cache_size()
+for _ in range(4):
+    threading.Thread(target=ask, daemon=True).start()
+"""
+    for _ in range(10):
+        result = script(code, daemon=daemon, NVCV_CACHED_LEAK_WARNINGS="0")
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_tensor_of_new_alone_is_refused(script):
+    result = run(
+        script,
+        """
+        try: memoryview(nvcv.Tensor.__new__(nvcv.Tensor))
+        except BufferError as error: print(error)
+        """,
+    )
+    assert "never initialised" in result.stdout
+
+
 def test_nothing_leaks(script):
     result = run(
         script,

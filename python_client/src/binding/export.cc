@@ -123,6 +123,11 @@ struct BufferStorage {
 int GetBuffer(PyObject* self, Py_buffer* buffer, int flags) {
   buffer->obj = nullptr;
   std::unique_ptr<BufferStorage> storage;
+  if (!nb::inst_ready(self)) {  // of __new__ alone
+    PyErr_SetString(PyExc_BufferError,
+                    "the tensor was never initialised; do: call Tensor.__init__");
+    return -1;
+  }
   if (nb::inst_ptr<Tensor>(self)->cuda_device() >= 0) {
     PyErr_SetString(PyExc_BufferError, "the tensor's memory is a GPU's; do: copy it to the host");
     return -1;

@@ -1,4 +1,7 @@
 // The GIL is held on the hit path, given up where the library waits, and Ctrl-C ends such a wait.
+#include <cxxabi.h>
+#include <unistd.h>
+
 #include "bindings.h"
 #include "nvcv_cached/wait_hooks.h"
 
@@ -8,11 +11,25 @@ namespace {
 // A thread without the GIL (a foreign deleter's, or one that gave it up) has nothing to give.
 void* GiveUpGil() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
 
-void TakeGilBack(void* begun) { PyEval_RestoreThread(static_cast<PyThreadState*>(begun)); }
+// Once the interpreter is going down, Python before 3.14 ends a thread that wants the GIL by
+// unwinding it, which C++ answers with std::terminate. Such a thread stays where it is, as
+// from 3.14 on.
+template <class F>
+auto OrStay(F want_gil) {
+  try {
+    return want_gil();
+  } catch (abi::__forced_unwind&) {
+    for (;;) ::pause();
+  }
+}
+
+void TakeGilBack(void* begun) {
+  OrStay([begun] { PyEval_RestoreThread(static_cast<PyThreadState*>(begun)); });
+}
 
 bool SignalRaised() {
   if (!Py_IsInitialized()) return false;
-  PyGILState_STATE state = PyGILState_Ensure();
+  PyGILState_STATE state = OrStay([] { return PyGILState_Ensure(); });
   bool raised = PyErr_CheckSignals() != 0;  // leaves its exception set for Translate in errors.cc
   PyGILState_Release(state);
   return raised;
