@@ -53,7 +53,7 @@ programs: $(venv)/.build
 $(binding): $(binding_sources) $(headers) $(venv)/.build | programs
 	CMAKE_PREFIX_PATH=$(CURDIR)/$(stage) CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(python) -m pip install --quiet \
 	  --disable-pip-version-check --no-build-isolation --no-deps --no-index --force-reinstall \
-	  -C build-dir=$(CURDIR)/build/python ./python_client
+	  --config-settings=build-dir=$(CURDIR)/build/python ./python_client
 	@touch $@
 
 build: programs $(binding)
