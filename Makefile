@@ -86,6 +86,7 @@ mutants: build
 
 install: programs
 	cmake --install build --prefix $(PREFIX)
+	@test -n '$(DESTDIR)' || test "$$(id -u)" -ne 0 || ldconfig  # else /usr/local/lib is not looked into
 
 # --- the house style
 
