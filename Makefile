@@ -47,7 +47,7 @@ $(venv)/.test: requirements-test.txt $(venv)/.build
 .PHONY: programs
 programs: $(venv)/.build
 	@test -f build/build.ninja || cmake --preset release -DNVCV_CACHED_PYTHON=$(CURDIR)/$(python)
-	@cmake --build build --parallel $(JOBS)
+	@cmake --build build --parallel $(JOBS) --target nvcv-cached nvcv-cachectl nvcv_cached demo_worker
 	@cmake --install build --prefix $(stage) >build/install.log || { cat build/install.log; exit 1; }
 
 $(binding): $(binding_sources) $(headers) $(venv)/.build | programs
@@ -58,13 +58,18 @@ $(binding): $(binding_sources) $(headers) $(venv)/.build | programs
 
 build: programs $(binding)
 
+# The other half of the compiling, which a demo need not wait for.
+.PHONY: test-programs
+test-programs: build
+	@cmake --build build --parallel $(JOBS)
+
 stubs: build
 	$(python) python_client/stubs.py
 
-test: build $(venv)/.test
+test: test-programs $(venv)/.test
 	ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
-test-long: build $(venv)/.test
+test-long: test-programs $(venv)/.test
 	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
 demo: build
