@@ -23,8 +23,6 @@
 #include "client/src/errors.h"
 #include "proto/socket_paths.h"
 
-extern char** environ;
-
 namespace nvcv_cached::client {
 
 namespace {
@@ -50,9 +48,17 @@ std::string OwnFolder() {
   return path.substr(0, path.rfind('/'));
 }
 
+// The process's environment, null after clearenv(). A plain `environ` may be another one: a program
+// can have a copy of its own (Debian's python3 does), and a library loaded with RTLD_DEEPBIND (this
+// one, by Python) is bound to libc's, which then stays null.
+char** Environment() {
+  auto* const variables = static_cast<char***>(::dlsym(RTLD_DEFAULT, "environ"));
+  return variables == nullptr ? nullptr : *variables;
+}
+
 std::vector<std::string> EnvironmentForDaemon() {
   std::vector<std::string> kept;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
+  for (char** variable = Environment(); variable != nullptr && *variable != nullptr; ++variable) {
     if (!absl::StartsWith(*variable, "NVCV_CACHED_")) kept.emplace_back(*variable);
   }
   return kept;
