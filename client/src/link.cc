@@ -52,7 +52,16 @@ uint64_t RequestOf(const v1::ServerMessage& message) {
 Link::Link(Introduction introduction, std::function<void()> call_keeper)
     : introduction_(std::move(introduction)), call_keeper_(std::move(call_keeper)) {}
 
-Link::~Link() { stream_.reset(); }
+Link::~Link() {
+  stream_.reset();
+  if (session_ == nullptr || session_->ever_granted()) return;
+  // The driver holds a GPU's table and cannot be made to let go of it at any moment.
+  if (session_->cuda() == nullptr) {
+    delete session_;
+  } else {
+    session_->Close();
+  }
+}
 
 absl::Status Link::Send(v1::ClientMessage message, uint64_t request_id) {
   std::lock_guard sending(sending_);
@@ -134,6 +143,14 @@ void Link::SendUnmapped() {
     message.mutable_unmapped()->set_slab(slab);
     (void)Send(std::move(message), 0);
   }
+}
+
+absl::Status Link::TellLimit(uint64_t limit_bytes) {
+  v1::ClientMessage message;
+  const uint64_t id = NewRequestId();
+  message.mutable_set_limit()->set_request_id(id);
+  message.mutable_set_limit()->set_limit_bytes(limit_bytes);
+  return Send(std::move(message), id);
 }
 
 absl::Status Link::end_status() const {
