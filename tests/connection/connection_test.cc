@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <future>
 #include <thread>
@@ -18,6 +21,18 @@
 #include "client/src/session.h"
 #include "nvcv_cached/wait_hooks.h"
 #include "tests/connection/fake_daemon.h"
+
+namespace {
+std::atomic<bool> no_room_for_slabs{false};
+}  // namespace
+
+extern "C" void* mmap(void* at, size_t bytes, int protection, int flags, int fd, off_t offset) {
+  if (no_room_for_slabs && fd >= 0 && bytes == nvcv_cached::testing::FakeDaemon::kSlabBytes) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return reinterpret_cast<void*>(::syscall(SYS_mmap, at, bytes, protection, flags, fd, offset));
+}
 
 namespace nvcv_cached::client {
 namespace {
@@ -270,6 +285,23 @@ TEST_F(ConnectionTest, ARetiredSlabIsUnmapped) {
   ASSERT_TRUE(
       daemon.WaitFor([](const v1::ClientMessage& message) { return message.has_unmapped(); }));
   EXPECT_EQ(lease.session->mapped_slabs(), 0u);
+}
+
+TEST_F(ConnectionTest, ASlabThatCouldNotBeMappedIsTriedAgain) {
+  FakeDaemon daemon(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  no_room_for_slabs = true;
+  absl::Status status = Acquire().status();
+  EXPECT_THROW(ThrowStatus(status), OutOfMemory);
+  EXPECT_THAT(Text(status), HasSubstr("mapping a slab of 8.00MiB"));
+  EXPECT_TRUE(daemon.WaitFor([](const v1::ClientMessage& message) {
+    return message.has_return_leases() && message.return_leases().slots(0) == 0;
+  }));
+  no_room_for_slabs = false;
+  absl::StatusOr<Lease> lease = Acquire();  // the daemon names the slab no second time
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  std::memset(lease->data, 1, lease->block_bytes);
+  EXPECT_EQ(daemon.hellos(), 1);
 }
 
 TEST_F(ConnectionTest, ABrokenStreamIsResumedAndNobodyNotices) {
