@@ -203,8 +203,8 @@ void Link::OnGrant(v1::ServerMessage& message) {
       std::lock_guard lock(mutex_);
       end_status_ = leases.status();
       state_.store(State::kBroken, std::memory_order_release);
-      call_keeper_();
     }
+    call_keeper_();  // to close it, or to send back what could not be mapped
     Deliver(request_id, leases.status(), {});
     return;
   }
