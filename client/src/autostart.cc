@@ -161,9 +161,12 @@ absl::StatusOr<StartedDaemon> StartedDaemon::Start(const Settings& settings,
       ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   int ends[2];
   if (!log || ::pipe2(ends, O_CLOEXEC) != 0) {
-    return absl::UnavailableError(absl::StrCat("no daemon at ", address.path, ", and its log ",
-                                               log_path,
-                                               " cannot be opened: ", std::strerror(errno)));
+    return WithHint(
+        absl::UnavailableError(absl::StrCat("no daemon at ", address.path, ", and the log of one, ",
+                                            log_path,
+                                            ", cannot be opened: ", std::strerror(errno))),
+        absl::StrCat("make the directory ", address.path.substr(0, address.path.rfind('/')),
+                     " and the right to write there, or name a socket elsewhere"));
   }
   UniqueFd report(ends[0]), reporter(ends[1]);
 
@@ -190,7 +193,9 @@ absl::StatusOr<StartedDaemon> StartedDaemon::Start(const Settings& settings,
   int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) {
-    return absl::UnavailableError(absl::StrCat("starting ", *program, ": ", std::strerror(error)));
+    return WithHint(
+        absl::UnavailableError(absl::StrCat("starting ", *program, ": ", std::strerror(error))),
+        "raise this user's or container's limit of processes (ulimit -u, pids.max)");
   }
   // It ends at once. ECHILD: the application ignores SIGCHLD, or waits for everything.
   while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
