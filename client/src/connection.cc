@@ -164,6 +164,7 @@ absl::Status Connection::Publish(std::unique_ptr<Link> link, std::optional<uint6
   traits_ = DeviceTraits{.is_host = device.kind() == "host",
                          .row_alignment = device.row_alignment(),
                          .base_alignment = device.base_alignment()};
+  WarnOfLimit();
   back_off_.Reset();
   return absl::OkStatus();
 }
@@ -315,6 +316,17 @@ absl::StatusOr<std::string> Connection::GpuUuid() {
   return id == "host" ? std::string() : id;
 }
 
+// Said once, as soon as the device is known.
+void Connection::WarnOfLimit() {
+  uint64_t total = settings_->device == "host" ? HostMemoryBytes() : settings_->device_bytes;
+  if (device_) total = device_->total_bytes();
+  if (limit_warned_ || !limit_bytes_ || total == 0 || *limit_bytes_ <= total) return;
+  limit_warned_ = true;
+  Log(LogLevel::kWarning,
+      absl::StrCat("the cache limit of this process, ", FormatSize(*limit_bytes_),
+                   ", is above the device's memory, ", FormatSize(total)));
+}
+
 absl::Status Connection::SetLimit(uint64_t limit_bytes) {
   WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
@@ -324,6 +336,7 @@ absl::Status Connection::SetLimit(uint64_t limit_bytes) {
     // In one step: the limit kept for the next session is the last one told to this one.
     std::lock_guard lock(mutex_);
     limit_bytes_ = limit_bytes;
+    WarnOfLimit();
     if (link_ != nullptr && !link_->closed() && !leaving_) {
       link = link_;
       if (absl::Status told = link->TellLimit(limit_bytes); absl::IsResourceExhausted(told)) {

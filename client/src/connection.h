@@ -88,6 +88,8 @@ class Connection final : public LeaseSource {
   absl::StatusOr<v1::Counts> Query(Link& link, const Settings& settings, const std::string& asked,
                                    Scope scope, uint32_t thread_tag, Deadline deadline);
 
+  void WarnOfLimit();  // mutex_ held
+
   static void AddCounters(Stats& to, const Stats& counters);
   void CountOff(const Link& link);  // its session is over: mutex_ held
 
@@ -110,6 +112,7 @@ class Connection final : public LeaseSource {
   bool keeper_runs_ = false;
   bool keeper_stopped_ = false;
   std::optional<uint64_t> limit_bytes_;
+  bool limit_warned_ = false;
   std::optional<Device> device_;
   DeviceTraits traits_;
   Stats past_;        // counters of the sessions before link_'s

@@ -480,6 +480,18 @@ TEST_F(ConnectionTest, TheLastLimitReadBackIsTheLastOneTold) {
   EXPECT_EQ(**connection_->Limit(), last_told);
 }
 
+TEST_F(ConnectionTest, C4_ALimitAboveTheDeviceIsTakenAndSaidOnce) {
+  FakeDaemon daemon(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  ::testing::internal::CaptureStderr();
+  ASSERT_TRUE(connection_->SetLimit(uint64_t{1} << 50).ok());
+  ASSERT_TRUE(connection_->SetLimit(uint64_t{1} << 51).ok());
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("limit of this process, 1.00PiB, is above the device's memory, "));
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1);
+  EXPECT_EQ(**connection_->Limit(), uint64_t{1} << 51);
+}
+
 TEST_F(ConnectionTest, CountersDoNotFallWhenTheDaemonDiesOverTheQuestion) {
   auto daemon = std::make_unique<FakeDaemon>(path_, 1);
   ASSERT_TRUE(Connect().ok());
