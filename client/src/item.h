@@ -50,8 +50,8 @@ class alignas(lease_table::kLine) Item {
 
   void* data = nullptr;
   uint64_t block_bytes = 0;
-  uint64_t size_bytes =
-      0;  // what this spec needs, rounded: the lease counts what it was granted for
+  uint64_t size_bytes = 0;     // what this spec needs, rounded
+  uint64_t counted_bytes = 0;  // what the lease counts: of the spec that it was granted for
   Session* session = nullptr;
   uint32_t slot_index = 0;
   int64_t strides[kMaxRank] = {};
