@@ -15,6 +15,7 @@
 #include "client/src/log.h"
 #include "client/src/opening.h"
 #include "client/src/session.h"
+#include "client/src/utf8.h"
 #include "client/src/wait.h"
 #include "nvcv_cached/v1/session.pb.h"
 #include "proto/units.h"
@@ -294,7 +295,9 @@ absl::StatusOr<Device> Connection::CurrentDevice() {
   if (!settings.ok()) return settings.status();
   std::lock_guard lock(mutex_);
   if (device_) return *device_;
-  if (settings->device.empty()) return Device("", "", "of the daemon at " + *settings->address, 0);
+  if (settings->device.empty()) {
+    return Device("", "", ToUtf8("of the daemon at " + *settings->address), 0);
+  }
   return Device(settings->device == "host" ? "host" : "cuda", settings->device,
                 settings->device_name, 0);
 }

@@ -19,6 +19,7 @@
 
 #include "client/src/errors.h"
 #include "client/src/session.h"
+#include "nvcv_cached/log.h"
 #include "nvcv_cached/wait_hooks.h"
 #include "tests/connection/fake_daemon.h"
 
@@ -490,6 +491,23 @@ TEST_F(ConnectionTest, C4_ALimitAboveTheDeviceIsTakenAndSaidOnce) {
   EXPECT_THAT(said, HasSubstr("limit of this process, 1.00PiB, is above the device's memory, "));
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1);
   EXPECT_EQ(**connection_->Limit(), uint64_t{1} << 51);
+}
+
+std::string* lines_taken = nullptr;
+
+TEST_F(ConnectionTest, WhatTheLibrarySaysGoesToTheSink) {
+  FakeDaemon daemon(path_, 1);
+  std::string taken;
+  lines_taken = &taken;
+  set_log_sink([](LogLevel level, const char* text) {
+    *lines_taken += std::to_string(static_cast<int>(level)) + " " + text + "\n";
+  });
+  ::testing::internal::CaptureStderr();
+  ASSERT_TRUE(Connect().ok());
+  ASSERT_TRUE(connection_->SetLimit(uint64_t{1} << 50).ok());
+  set_log_sink(nullptr);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  EXPECT_THAT(taken, ContainsRegex("^2 the cache limit of this process, .*\n$"));
 }
 
 TEST_F(ConnectionTest, CountersDoNotFallWhenTheDaemonDiesOverTheQuestion) {

@@ -176,6 +176,14 @@ TEST_F(ProcessTest, WithoutAThreadThereIsAnErrorAndNoSignalStaysBlocked) {
   EXPECT_THAT(result.output, HasSubstr("; do: raise"));
 }
 
+TEST_F(ProcessTest, ANameThatIsNotUtf8KeepsNobodyFromConnecting) {
+  FakeDaemon daemon(path_, 1);
+  environment_["NVCV_CACHED_NAME"] = "caf\xe9 \xc3\xa9 \xed\xa0\x80 \xf0\x9f\x98\x80 \xc3";
+  Result result = Run("make");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_EQ(daemon.last_hello().name(), "caf? \xc3\xa9 ??? \xf0\x9f\x98\x80 ?");
+}
+
 TEST_F(ProcessTest, NoPermissionNamesTheGroupAndTheCommand) {
   FakeDaemon daemon(path_, 1);
   ASSERT_EQ(::chmod(directory_.c_str(), 0755), 0);
@@ -327,6 +335,11 @@ TEST_F(ProcessTest, BadSettingsAreNamed) {
   EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kInvalidArgument)) << result.output;
   EXPECT_THAT(result.output, HasSubstr("NVCV_CACHED_TIMEOUT=soon"));
   environment_.erase("NVCV_CACHED_TIMEOUT");
+  environment_["NVCV_CACHED_LOG"] = "loud";
+  result = Run("make");
+  EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kInvalidArgument)) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("NVCV_CACHED_LOG=loud; do: use off, error, warn"));
+  environment_.erase("NVCV_CACHED_LOG");
   environment_["NVCV_CACHED_DEVICE"] = "cuda:0";
   result = Run("make");
   EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kDeviceError)) << result.output;
