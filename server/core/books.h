@@ -126,13 +126,15 @@ class Books {
   // What is to be done outside since the last call, in order.
   Effects TakeEffects();
 
-  // ---- reports, exact at this moment (report.h)
+  // ---- reports, exact at this moment (report.h); those of a scope over all sessions may miss what
+  // was returned without a message in the last 10 ms
   const Settings& settings() const;
   Totals GetTotals();
   PoolReport GetPool();
   std::vector<SessionReport> GetSessions();
   std::vector<SlabReport> GetSlabs();
-  std::vector<LeaseReport> GetLeases(SessionId session);  // 0: all
+  std::vector<SessionId> Ids() const;  // of all sessions
+  std::vector<LeaseReport> GetLeases(SessionId session);
   ScopeReport GetScope(const ClearScope& scope);
 
   void CheckInvariants() const;  // aborts with what differs; O(everything)

@@ -121,6 +121,7 @@ void Books::Impl::ScanSome(Place& place, Of&& of, F&& look) {
 }
 
 void Books::Impl::LookAtEverything() {
+  looked = ledger.now;
   for (auto& [id, session] : ledger.sessions) ledger.LookAtAll(*session);
 }
 

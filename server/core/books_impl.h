@@ -41,6 +41,7 @@ class Books::Impl {
   void LookAtEverything();
   void CheckInvariants() const;
 
+  std::optional<TimePoint> looked;  // at everything
   std::optional<TimePoint> next_poll;
   Duration poll_interval{1};
 
