@@ -3,6 +3,7 @@
     make bench                          everything, about five minutes on two cores
     .venv/bin/python bench/run.py --only objects,python
     .venv/bin/python bench/run.py --publish      also writes docs/results and the README's table
+    .venv/bin/python bench/run.py --device cuda:0 --out DIR     those of a GPU (gpu.py), about four minutes
 
 Each row names the command that makes it. A budget that is not met says MISSED; the exit code is 1 then only
 with --strict. Absolute times belong to the machine they were taken on; compare ratios.
@@ -21,32 +22,13 @@ import sys
 import time
 
 import frontier_plot
+import gpu
+import gpu_plots
 from daemon import BIN, ROOT, Daemon, Sampler
+from measure import google, script
 from report import Report
 
-OUT = ROOT / "bench-out"
 CORES = os.cpu_count() or 1
-
-
-def google(binary, environment, pattern=".*"):
-    """{name: real time in microseconds}, the median of three repetitions, of a Google Benchmark binary."""
-    command = [
-        str(BIN / binary),
-        f"--benchmark_filter={pattern}",
-        "--benchmark_format=json",
-        "--benchmark_repetitions=3",
-        "--benchmark_min_time=0.2",
-    ]
-    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    scale = {"ns": 1e-3, "us": 1.0, "ms": 1e3}
-    samples = {}
-    for row in json.loads(output)["benchmarks"]:
-        if row.get("run_type") != "aggregate" and not row.get("error_occurred"):
-            samples.setdefault(row["name"], []).append(row["real_time"] * scale[row["time_unit"]])
-    return {
-        re.sub(r"/(real_time|manual_time|iterations:\d+)", "", name): statistics.median(values)
-        for name, values in samples.items()
-    }
 
 
 def objects(report):
@@ -115,10 +97,7 @@ def objects(report):
 
 def python(report):
     with Daemon(limit="4GiB", capacity="8GiB") as daemon:
-        command = [sys.executable, str(ROOT / "bench/python_hits.py")]
-        t = json.loads(
-            subprocess.run(command, env=daemon.environment(), check=True, capture_output=True, text=True).stdout
-        )
+        t = script("python_hits.py", daemon.environment())
     how = "python bench/python_hits.py"
     report.row(
         "Python Tensor(...) hit",
@@ -189,7 +168,7 @@ def frontier(report, images=3000, seed=1):
             points.append(result | {"allocator": f"cached, limit {factor} x live"})
     for result in points:
         result["held_per_live"] = result["held"] / live
-    frontier_plot.draw(points, OUT / "frontier.png")
+    frontier_plot.draw(points, report.out / "frontier.png")
     report.attach("frontier", points)
     ours = [p for p in points if p["allocator"].startswith("cached")]
     for peer in points[:3]:
@@ -333,37 +312,53 @@ PARTS = {
 }
 
 
-def machine():
+def machine(device):
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
-    return {
+    found = {
         "cpu": model.group(1) if model else platform.machine(),
         "cores": CORES,
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
-        "commit": commit,
+        "commit": commit(),
     }
+    return found if device == "host" else found | {"gpu": gpu.name()}
+
+
+def commit():
+    """Of the checkout, or of the bundle that holds this tree."""
+    bundled = ROOT.parent / "COMMIT"
+    if bundled.exists():
+        return bundled.read_text().strip()
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas: " + ", ".join(PARTS))
-    parser.add_argument("--publish", action="store_true", help="write docs/results and the README's table")
+    known = f"for the host {', '.join(PARTS)}; for a GPU {', '.join(gpu.PARTS)}"
+    parser.add_argument("--device", default="host", choices=["host", gpu.DEVICE])
+    parser.add_argument("--only", help="parts, separated by commas: " + known)
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench-out")
+    parser.add_argument("--publish", action="store_true", help="write docs/results and the README's table (host)")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a budget is missed")
     options = parser.parse_args()
-    OUT.mkdir(exist_ok=True)
-    report = Report(machine())
-    for name in options.only.split(","):
-        if name not in PARTS:
-            parser.error(f"--only {name}: known are {', '.join(PARTS)}")
+    if options.publish and options.device != "host":
+        parser.error("--publish: a GPU's results are published with the suite's, from the bundle's")
+    options.out.mkdir(parents=True, exist_ok=True)
+    parts = PARTS if options.device == "host" else gpu.PARTS
+    report = Report(machine(options.device), options.out)
+    for name in options.only.split(",") if options.only else parts:
+        if name not in parts:
+            parser.error(f"--only {name}: known are {known}")
         print(f"... {name}", file=sys.stderr, flush=True)
-        PARTS[name](report)
+        parts[name](report)
+        report.write_json(options.out / "results.json")  # after each part, for whoever is stopped in the middle
     print(report.table())
-    report.write_json(OUT / "results.json")
+    (options.out / "table.txt").write_text(report.table() + "\n")
+    if options.device != "host":
+        gpu_plots.draw(options.out / "results.json", options.out)
     if options.publish:
-        report.publish(ROOT, OUT)
+        report.publish(ROOT)
     return 1 if options.strict and report.missed() else 0
 
 
