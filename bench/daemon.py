@@ -79,6 +79,10 @@ class Daemon:
                 continue
         return sum(sizes.values())
 
+    def slab_bytes(self):
+        """Slab bytes by whoever knows best: the kernel on the host, the books on a GPU."""
+        return self.kernel_bytes() if self._device == "host" else self.pool_bytes()
+
     def cpu_seconds(self):
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -193,6 +193,16 @@ def step_readme(bench):
     return pytest(bench, "readme", SOURCES / "tests" / "readme", flags=["-k", "cpp or python or sh"])
 
 
+def step_demo(bench):
+    """The demo: four processes on the GPU, every result compared bit by bit with NumPy."""
+    if subprocess.run([sys.executable, "-c", "import cupy, rich, skimage"], capture_output=True).returncode != 0:
+        return {"status": "skipped", "why": "it needs CuPy, rich and scikit-image"}
+    command = [sys.executable, SOURCES / "examples" / "demo", "--device", "cuda:0", "--out", bench.out / "demo"]
+    code, log = bench.execute("demo", command, 300)
+    said = re.search(r"^device .*\Z", log.read_text(errors="replace"), re.DOTALL | re.MULTILINE)
+    return verdict(code, {}, log=log.name, said=said.group().splitlines() if said else [])
+
+
 def step_bench(bench):
     """The benchmarks beside what users have today; table, JSON and pictures in bench/."""
     out = bench.out / "bench"
@@ -257,6 +267,8 @@ def summary(results):
         text = "; ".join(dict.fromkeys(remark.replace("\n", " ")[:160] for remark in remarks if remark))
         counts = " | ".join(str(step.get(key, "-")) for key in ("passed", "failed", "skipped"))
         lines.append(f"| {name} | {step['status']} | {counts} | {step['seconds']:.1f} | {text} |")
+    if said := results["steps"].get("demo", {}).get("said"):
+        lines += ["", "```text", *said, "```"]
     lines += measured(results["steps"].get("bench", {}).get("measured", {}).get("rows", []))
     return "\n".join(lines) + "\n"
 
