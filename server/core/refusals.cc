@@ -21,16 +21,20 @@ std::string Asked(const Ledger& ledger, const AcquireRequest& request) {
   return asked;
 }
 
-uint64_t IdleBytes(const Ledger& ledger) {
-  uint64_t idle = 0;
+// Every slot is looked at, so a flood of requests that are refused shares one figure.
+uint64_t IdleBytes(Ledger& ledger) {
+  constexpr Duration kFresh{10};
+  if (ledger.idle_counted && ledger.now - *ledger.idle_counted < kFresh) return ledger.idle_bytes;
+  ledger.idle_counted = ledger.now;
+  ledger.idle_bytes = 0;
   for (const auto& [id, session] : ledger.sessions) {
     session->ForEachLease([&](const Lease& lease) {
       if (lease.state == LeaseState::kCached && ledger.Peek(lease) == Sight::kIdle) {
-        idle += lease.size_bytes;
+        ledger.idle_bytes += lease.size_bytes;
       }
     });
   }
-  return idle;
+  return ledger.idle_bytes;
 }
 
 std::string Holders(const Ledger& ledger) {
@@ -86,7 +90,7 @@ std::string Printable(std::string_view text, size_t most) {
   return printable;
 }
 
-SendRefusal OutOfMemory(const Ledger& ledger, const SessionBooks& session,
+SendRefusal OutOfMemory(Ledger& ledger, const SessionBooks& session,
                         const AcquireRequest& request, std::string_view device_error) {
   std::string text =
       absl::StrCat(Asked(ledger, request), "; found pool ", Size(ledger.pool.held_bytes()), " of ",

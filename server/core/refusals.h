@@ -13,7 +13,7 @@ namespace nvcv_cached::server::core {
 std::string Size(uint64_t bytes);  // 192 MiB, 98.1 GiB, 7.94 GiB
 std::string Printable(std::string_view text, size_t most);
 
-SendRefusal OutOfMemory(const Ledger& ledger, const SessionBooks& session,
+SendRefusal OutOfMemory(Ledger& ledger, const SessionBooks& session,
                         const AcquireRequest& request, std::string_view device_error);
 SendRefusal OverQuota(const Ledger& ledger, const SessionBooks& session,
                       const AcquireRequest& request);

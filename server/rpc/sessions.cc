@@ -1,6 +1,7 @@
 #include "server/rpc/sessions.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -276,7 +277,7 @@ absl::Status Sessions::Connect(const std::string& token, const Peer& peer, Uniqu
     if (found != sessions_.end()) deadline = std::exchange(found->second.deadline, 0);
   }
   death_watch_.Remove(deadline);
-  WatchSocket(session);
+  WatchSocket(session, EPOLLIN | EPOLLRDHUP);
   return absl::OkStatus();
 }
 
