@@ -1,6 +1,6 @@
 """The parts of the benchmark on a GPU, each beside what its users have today and against the budgets of the design.
 
-    .venv/bin/python bench/run.py --device cuda:0
+    make bench DEVICE=cuda:0
 
 A peer that is not installed has no row. Where the driver runs no kernels (the fake one) there are no busy rows.
 """

@@ -21,7 +21,7 @@ from gpu_makers import POINTERS, Busy, maker, started
 SHAPE = (1000, 1000, 3)
 KIND = np.dtype("f4")
 LIMIT = 256 << 20
-ROUNDS, CALLS = 25, 500
+ROUNDS, CALLS, ROUND_US = 25, 500, 5000
 PEERS = ("torch.empty", "cupy.empty", "cvcuda.Tensor", "RMM's pool")
 
 
@@ -36,22 +36,24 @@ def contenders():
     return found | {"object": lambda shape, dtype: object()}
 
 
-def timed(make, shapes):
+def timed(make, shapes, repeats=1):
     begin = time.perf_counter()
-    for shape in shapes:
-        make(shape, KIND)
-    return (time.perf_counter() - begin) / len(shapes) * 1e6
+    for _ in range(repeats):
+        for shape in shapes:
+            make(shape, KIND)
+    return (time.perf_counter() - begin) / len(shapes) / repeats * 1e6
 
 
 def medians(makers, shapes, busy=None):
     samples = {name: [] for name in makers}
-    for make in makers.values():
-        timed(make, shapes)
+    # So often that a round lasts 5 ms: after another contender's turn the first calls find cold caches.
+    timed_once = {name: min(timed(make, shapes) for _ in range(3)) * len(shapes) for name, make in makers.items()}
+    repeats = {name: max(1, round(ROUND_US / us)) for name, us in timed_once.items()}
     for _ in range(ROUNDS):
         for name, make in makers.items():
             if busy:
                 busy.top_up()
-            samples[name].append(timed(make, shapes))
+            samples[name].append(timed(make, shapes, repeats[name]))
     if busy:
         busy.wait()
     return {name: statistics.median(times) for name, times in samples.items()}

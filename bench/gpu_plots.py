@@ -80,7 +80,7 @@ def draw(results, out):
     data = json.loads(Path(results).read_text())
     for plot, needs in ((frontier, "frontier"), (calls, "python_us"), (bursty, "bursty")):
         if needs in data:
-            plot(pyplot, data, Path(out) / f"{plot.__name__}.png")
+            plot(pyplot, data, Path(out) / f"{plot.__name__}-gpu.png")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def google_rows(binary, environment, pattern=".*"):
         "--benchmark_format=json",
         "--benchmark_repetitions=3",
         "--benchmark_min_time=0.2",
+        "--benchmark_min_warmup_time=0.1",  # a processor that was idle takes a while to its full speed
     ]
     output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = {}

@@ -212,6 +212,7 @@ def step_bench(bench):
     result = verdict(code, {}, log=log.name)
     if (out / "results.json").exists():  # also of what was stopped in the middle
         result["measured"] = json.loads((out / "results.json").read_text())
+        result["pictures"] = sorted(path.name for path in out.glob("*.png"))
     return result
 
 
@@ -267,6 +268,8 @@ def summary(results):
         text = "; ".join(dict.fromkeys(remark.replace("\n", " ")[:160] for remark in remarks if remark))
         counts = " | ".join(str(step.get(key, "-")) for key in ("passed", "failed", "skipped"))
         lines.append(f"| {name} | {step['status']} | {counts} | {step['seconds']:.1f} | {text} |")
+    if pictures := results["steps"].get("bench", {}).get("pictures"):
+        lines += ["", *(f"![{name.removesuffix('-gpu.png')}]({name})" for name in pictures)]
     if said := results["steps"].get("demo", {}).get("said"):
         lines += ["", "```text", *said, "```"]
     lines += measured(results["steps"].get("bench", {}).get("measured", {}).get("rows", []))
