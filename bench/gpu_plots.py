@@ -25,6 +25,9 @@ def frontier(pyplot, data, path):
         axes.plot(point["held_per_live"], point["us_per_image"], mark, label=point["allocator"])
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):  # 20, not 2 x 10^1
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
     axes.set_xlabel("bytes of the GPU held / bytes live, at peak")
     axes.set_ylabel("microseconds per image (dropped, made, used)")
     axes.set_title("Random images between 480x640 and 2160x3840, 32 live")
@@ -42,8 +45,7 @@ def calls(pyplot, data, path):
         found = {name: us for name, us in data["python_us"][key].items() if name != "object"}
         bars = axis.barh(list(found), list(found.values()), color=[OURS if "ours" in n else OTHERS for n in found])
         axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-        axis.set_xscale("log")
-        axis.margins(x=0.25)
+        axis.margins(x=0.2)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("microseconds")
     axes[0].invert_yaxis()
