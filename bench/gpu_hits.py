@@ -12,11 +12,11 @@ import json
 import random
 import statistics
 import sys
-import threading
 import time
 
 import numpy as np
 from gpu_makers import POINTERS, Busy, maker, started
+from on_threads import wall_per_call
 
 SHAPE = (1000, 1000, 3)
 KIND = np.dtype("f4")
@@ -57,26 +57,6 @@ def medians(makers, shapes, busy=None):
     if busy:
         busy.wait()
     return {name: statistics.median(times) for name, times in samples.items()}
-
-
-def on_threads(make, count=16, calls=3000):
-    """Wall time by all calls of all threads: they take turns, with the interpreter's lock."""
-    start, spans = threading.Barrier(count), []
-
-    def work():
-        make(SHAPE, KIND)
-        start.wait()
-        begin = time.perf_counter()
-        timed(make, [SHAPE] * calls)
-        spans.append((begin, time.perf_counter()))
-
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    begins, ends = zip(*spans, strict=True)
-    return (max(ends) - min(begins)) / (count * calls) * 1e6
 
 
 def among(name, make, specs=1000):
@@ -128,7 +108,11 @@ def main():
         busy = None
     if busy:
         result["busy"] = medians(makers, [SHAPE] * CALLS, busy)
-    result["threads_16"] = {name: on_threads(make) for name, make in makers.items() if name != "object"}
+    result["threads_16"] = {
+        name: wall_per_call(lambda calls, make=make: timed(make, [SHAPE] * calls), 16, 3000)
+        for name, make in makers.items()
+        if name != "object"
+    }
     searched = [name for name in ("ours", "cvcuda.Tensor") if name in makers]
     if busy:
         result["over"] = {name: over_the_limit(name, makers[name], busy, shapes) for name in searched}
