@@ -5,103 +5,27 @@
 //
 // bench/run.py --device cuda:0 starts a daemon for it. Sizes are those of a 1080x1920x3 uint8
 // image. `Busy` benchmarks run while a kernel of 20 ms after the other occupies the GPU: no call
-// may wait for it. The kernel is PTX, compiled by the driver; where it runs none (the fake driver)
-// those say so.
+// may wait for it. Where the driver runs no kernels (the fake one) those say so.
 #include <benchmark/benchmark.h>
 #include <nvcv_cached/nvcv_cached.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <random>
-#include <string>
-#include <thread>
 #include <vector>
 
-#include "proto/cuda_driver.h"
+#include "bench/gpu_busy.h"
 
 namespace nvcv_cached {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr size_t kImage = 1080 * 1920 * 3;
-constexpr uint64_t kBusyNs = 20'000'000;
-
-constexpr char kSpin[] =
-#include "bench/spin.inc"
-    ;
 
 double Microseconds(Clock::duration duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
-
-const CudaDriver& Cuda() {
-  static const CudaDriver& driver = []() -> const CudaDriver& {
-    const CudaDriver& loaded = **CudaDriver::Load();
-    return loaded;
-  }();
-  return driver;
-}
-
-// The primary context is current on each thread that asks.
-CUstream OwnStream() {
-  static thread_local CUstream stream = [] {
-    CUcontext context = nullptr;
-    Cuda().DevicePrimaryCtxRetain(&context, 0);
-    Cuda().CtxSetCurrent(context);
-    CUstream made = nullptr;
-    Cuda().StreamCreate(&made, CU_STREAM_NON_BLOCKING);
-    return made;
-  }();
-  return stream;
-}
-
-// A thread that keeps the GPU busy with kernels of kBusyNs on a stream of its own. ok(): the driver
-// runs them.
-class Busy {
- public:
-  Busy() {
-    OwnStream();
-    CUmodule module = nullptr;
-    if (Cuda().ModuleLoadData(&module, kSpin) != CUDA_SUCCESS ||
-        Cuda().ModuleGetFunction(&spin_, module, "spin") != CUDA_SUCCESS) {
-      return;
-    }
-    ok_ = true;
-    thread_ = std::thread([this] { Run(); });
-    while (!started_) std::this_thread::yield();
-  }
-  ~Busy() {
-    stop_ = true;
-    if (thread_.joinable()) thread_.join();
-  }
-  bool ok() const { return ok_; }
-
- private:
-  void Run() {
-    CUstream stream = OwnStream();
-    uint64_t duration = kBusyNs;
-    void* arguments[] = {&duration};
-    while (!stop_) {
-      for (int i = 0; i < 4; ++i) {
-        Cuda().LaunchKernel(spin_, 1, 1, 1, 1, 1, 1, 0, stream, arguments, nullptr);
-      }
-      started_ = true;
-      Cuda().StreamSynchronize(stream);
-    }
-  }
-  CUfunction spin_ = nullptr;
-  bool ok_ = false;
-  std::atomic<bool> stop_{false}, started_{false};
-  std::thread thread_;
-};
-
-#define NEEDS_BUSY_GPU(state, busy)                       \
-  if (!(busy).ok()) {                                     \
-    (state).SkipWithError("this driver runs no kernels"); \
-    return;                                               \
-  }
 
 // ---- hits
 
