@@ -4,8 +4,16 @@ import json
 import shutil
 
 
+def figure(value):
+    """Three digits, and no powers of ten: 0.0019, 47.8, 1,240."""
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 class Report:
-    def __init__(self, machine):
+    """Of one run; `out` is where it leaves its files."""
+
+    def __init__(self, machine, out):
+        self.out = out
         self._machine = machine
         self._rows = []
         self._attachments = {}
@@ -54,12 +62,12 @@ class Report:
     @staticmethod
     def _cells(row):
         peer = row["peer"]
-        budget = [f"<= {row['budget']:g} {row['unit']}"] if row["budget"] is not None else []
+        budget = [f"<= {figure(row['budget'])} {row['unit']}"] if row["budget"] is not None else []
         budget += [f"<= {row['budget_ratio']:g} x"] if row["budget_ratio"] is not None else []
         return (
             row["name"],
-            f"{row['value']:.3g} {row['unit']}",
-            f"{peer['name']} {peer['value']:.3g} {row['unit']}" if peer else "-",
+            f"{figure(row['value'])} {row['unit']}",
+            f"{peer['name']} {figure(peer['value'])} {row['unit']}" if peer else "-",
             f"{row['ratio']:.3g}" if row["ratio"] is not None else "-",
             ", ".join(budget) or "-",
             row["verdict"] or "",
@@ -70,13 +78,13 @@ class Report:
         data = {"machine": self._machine, "rows": self._rows, **self._attachments}
         path.write_text(json.dumps(data, indent=1) + "\n")
 
-    def publish(self, root, out):
+    def publish(self, root):
         results = root / "docs/results"
         results.mkdir(parents=True, exist_ok=True)
         (results / "bench-host.txt").write_text("$ make bench\n" + self.table() + "\n")
         self.write_json(results / "bench-host.json")
-        if (out / "frontier.png").exists():
-            shutil.copy(out / "frontier.png", results / "frontier-host.png")
+        if (self.out / "frontier.png").exists():
+            shutil.copy(self.out / "frontier.png", results / "frontier-host.png")
         readme = root / "README.md"
         begin, end = "<!-- bench:begin -->", "<!-- bench:end -->"
         head, _, rest = readme.read_text().partition(begin)
@@ -85,12 +93,14 @@ class Report:
         table = ["", "| measured by `make bench` | ours | beside | ratio |", "| --- | --- | --- | --- |"]
         for row in rows:
             unit, peer = row["unit"], row["peer"]
-            beside = f"{peer['name']} {peer['value']:.3g} {unit}"
-            table.append(f"| {row['name']} | {row['value']:.3g} {unit} | {beside} | {row['ratio']:.2g} |")
+            beside = f"{peer['name']} {figure(peer['value'])} {unit}"
+            table.append(f"| {row['name']} | {figure(row['value'])} {unit} | {beside} | {row['ratio']:.2g} |")
         note = f"\n{_machine_line(self._machine)}; all of it in [docs/results](docs/results/bench-host.txt).\n"
         readme.write_text(head + begin + "\n".join(table) + "\n" + note + end + tail)
 
 
 def _machine_line(machine):
     where = f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}"
+    if "gpu" in machine:
+        where = f"{machine['gpu']}; {where}"
     return f"{where}, {machine['date']}, commit {machine['commit']}"

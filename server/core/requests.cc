@@ -39,7 +39,7 @@ absl::Status Requests::Acquire(SessionBooks& session, AcquireRequest request) {
   request.timeout = std::clamp(request.timeout, Duration(0), kMaxTimeout);
   if (request.size_bytes > kMaxBytes ||
       ledger_.BlockBytes(request.size_bytes) > ledger_.settings.capacity_bytes) {
-    Refuse(session, request, OutOfMemory(ledger_, session, request, ""));
+    Refuse(session, request, AboveCapacity(ledger_, session, request));
     return absl::OkStatus();
   }
   if (session.pending >= kMaxPending) {

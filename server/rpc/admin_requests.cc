@@ -146,11 +146,16 @@ absl::Status AdminRequests::SetLimit(const Caller& caller, const v1::SetLimitReq
     reply->set_warning(absl::StrCat("the limit, ", FormatSize(limit),
                                     ", is above the device's memory, ", FormatSize(total)));
   }
-  LogInfo(Change("limit", caller)
-              .With("old", FormatSize(reply->old_bytes()))
-              .With("new", FormatSize(limit))
-              .With("evicted", reply->evicted_items())
-              .With("detached", reply->detached_items()));
+  Event change = Change("limit", caller)
+                     .With("old", FormatSize(reply->old_bytes()))
+                     .With("new", FormatSize(limit))
+                     .With("evicted", reply->evicted_items())
+                     .With("detached", reply->detached_items());
+  if (reply->warning().empty()) {
+    LogInfo(change);
+  } else {
+    LogWarning(change.With("warning", "above the memory of the device"));
+  }
   return absl::OkStatus();
 }
 

@@ -193,6 +193,7 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(const std::shared_ptr<co
               .With("uid", peer->uid)
               .With("domain", options.domain)
               .With("name", options.name));
+  if (options.limit_bytes) session->NoteLimit(*options.limit_bytes);
   if (absl::Status status = Watch(session); !status.ok()) {
     LetGoIfUnconnected(session);
     return status;
