@@ -35,6 +35,7 @@ absl::StatusOr<std::unique_ptr<Link>> OpenAt(const Opening& opening, const Addre
   ArmForkGuard();
   return Link::Open({.path = address.path,
                      .name = opening.settings.name,
+                     .device = opening.settings.device,
                      .session_limit_bytes = opening.session_limit_bytes,
                      .strict_streams = opening.settings.strict_streams},
                     deadline, opening.call_keeper);

@@ -339,7 +339,7 @@ def stats(scope: str = 'process') -> dict[str, int]:
 
 def connect(device: str | None = None, address: str | None = None, name: str | None = None, timeout: float | None = None, autostart: bool | None = None, strict_streams: bool | None = None) -> None:
     """
-    Connects now, starting a daemon if there is none; what is given wins over the environment.
+    Connects now, starting a daemon if there is none; what is given wins over the environment. A `device` is the calling thread's from here on.
 
     `timeout` is in seconds, of every call that needs the daemon. `strict_streams`: on a GPU a release waits for all streams.
     """
@@ -365,4 +365,4 @@ class Device:
     def __repr__(self) -> str: ...
 
 def device() -> Device:
-    """The device that objects are made on; connects to none."""
+    """The device that this thread's objects are made on; connects to none."""
