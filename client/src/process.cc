@@ -1,5 +1,6 @@
 #include "client/src/process.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/src/connection.h"
 #include "client/src/cuda/gpu_choice.h"
 #include "client/src/fork_guard.h"
@@ -55,6 +57,19 @@ class Devices {
     absl::StatusOr<SeenGpu> gpu = CurrentGpu();
     if (!gpu.ok()) return gpu.status();
     return ChosenDevice{&Find(gpu->uuid).cache, CurrentOrdinalOfThread, ordinal};
+  }
+
+  absl::StatusOr<DeviceCache*> At(int ordinal) {
+    absl::StatusOr<SeenGpu> gpu = FindGpu(absl::StrCat("cuda:", ordinal));
+    if (!gpu.ok()) return gpu.status();
+    absl::StatusOr<ChosenDevice> chosen = Choose();
+    if (!chosen.ok()) return chosen.status();
+    auto& connection = static_cast<Connection&>(chosen->device->source);
+    absl::StatusOr<std::string> uuid = connection.GpuUuid();
+    if (!uuid.ok()) return uuid.status();
+    if (*uuid == gpu->uuid) return chosen->device;
+    std::lock_guard lock(mutex_);
+    return &Find(gpu->uuid).cache;
   }
 
   absl::StatusOr<Connection*> OfThread() {
@@ -133,6 +148,21 @@ thread_local BorrowedDevice* Devices::named_by_thread = nullptr;
 }  // namespace
 
 absl::StatusOr<ChosenDevice> ChooseDevice() { return Devices::Process().Choose(); }
+
+absl::StatusOr<DeviceCache*> DeviceAt(int ordinal) {
+  static constexpr int kRemembered = 64;
+  static std::atomic<DeviceCache*> remembered[kRemembered];
+  if (ordinal >= 0 && ordinal < kRemembered) {
+    if (DeviceCache* const known = remembered[ordinal].load(std::memory_order_acquire)) {
+      return known;
+    }
+  }
+  absl::StatusOr<DeviceCache*> found = Devices::Process().At(ordinal);
+  if (found.ok() && ordinal >= 0 && ordinal < kRemembered) {
+    remembered[ordinal].store(*found, std::memory_order_release);
+  }
+  return found;
+}
 
 absl::StatusOr<Connection*> ThreadConnection() { return Devices::Process().OfThread(); }
 

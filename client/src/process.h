@@ -15,4 +15,8 @@ namespace nvcv_cached::client {
 // For the calling thread. DEVICE_ERROR: the driver fails.
 absl::StatusOr<ChosenDevice> ChooseDevice();
 
+// A GPU in this process's numbering, whatever the thread's device is. Connects if only the daemon
+// knows the thread's. DEVICE_ERROR: there is none.
+absl::StatusOr<DeviceCache*> DeviceAt(int ordinal);
+
 }  // namespace nvcv_cached::client

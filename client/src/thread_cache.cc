@@ -113,19 +113,25 @@ ThreadCache* ThreadCache::MineIfAny() {
   return Find(ValueOrThrow(ChooseDevice()).device);
 }
 
-void ThreadCache::SwitchTo(const ChosenDevice& chosen) {
-  ThreadCache* cache = Find(chosen.device);
+ThreadCache& ThreadCache::On(DeviceCache& device) {
+  ThreadCache* cache = Find(&device);
   if (cache == nullptr) {
     FreeCaches& caches = FreeCaches::Process();
     cache = caches.Take();
-    cache->device_ = chosen.device;
+    cache->device_ = &device;
+    cache->follows_ = nullptr;
     cache->of_other_device_ = OfThread();
     cache->inbox_.Reopen();
     pthread_setspecific(caches.exit_key(), cache);
   }
-  cache->follows_ = chosen.follows;
-  cache->ordinal_ = chosen.ordinal;
-  mine_ = cache;
+  return *cache;
+}
+
+void ThreadCache::SwitchTo(const ChosenDevice& chosen) {
+  ThreadCache& cache = On(*chosen.device);
+  cache.follows_ = chosen.follows;
+  cache.ordinal_ = chosen.ordinal;
+  mine_ = &cache;
 }
 
 void ThreadCache::OnThreadExit(void* caches) {
@@ -321,6 +327,13 @@ absl::StatusOr<Item*> ThreadCache::TakeOther(const Spec& spec) {
   if (Item* item = TakeFit(spec, *footprint)) return item;
   if (Item* item = TakeFromDepot(spec, *footprint)) return item;
   return Ask(spec, *footprint);
+}
+
+Item* TakeItemOn(DeviceCache& device, const Spec& spec) {
+  RefuseInForkedChild();
+  ThreadCache& mine = ThreadCache::On(device);
+  Item* const item = mine.TakeExact(spec);
+  return item != nullptr ? item : ValueOrThrow(mine.TakeOther(spec));
 }
 
 Item* TakeItem(const Spec& spec) {

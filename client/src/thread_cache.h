@@ -41,6 +41,9 @@ inline constexpr uint64_t kAheadMaxBytes = 256 << 10;
 // An item of this spec with one handle. Throws what buffer.h names.
 Item* TakeItem(const Spec& spec);
 
+// The same on a device that is not the thread's, or may not be.
+Item* TakeItemOn(DeviceCache& device, const Spec& spec);
+
 // The last handle is gone, or this one was not the last.
 void DropItem(Item* item) noexcept;
 
@@ -63,6 +66,7 @@ class ThreadCache {
   }
   static ThreadCache* MineIfAny();  // null: it has made no object on its device
   static void SwitchTo(const ChosenDevice& chosen);
+  static ThreadCache& On(DeviceCache& device);  // the calling thread's of that device
 
   uint32_t tag() const { return tag_; }
 

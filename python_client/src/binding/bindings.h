@@ -18,6 +18,7 @@ void BindLayouts(nb::module_& module);
 void BindTensors(nb::module_& module);
 void BindStreams(nb::module_& module);
 void BindCache(nb::module_& module);
+void BindAllocator(nb::module_& module);
 
 // Of a Stream, a torch, CuPy or Numba stream, or a handle.
 Stream StreamOf(nb::handle object);

@@ -366,3 +366,18 @@ class Device:
 
 def device() -> Device:
     """The device that this thread's objects are made on; connects to none."""
+
+def allocate(size_bytes: int, device: int, stream: int) -> int:
+    """
+    A pointer to so many bytes for work on that stream; MemoryError says why not.
+
+    `device` is a GPU in this process's numbering, -1 the thread's device.
+    """
+
+def free(pointer: int, device: int, stream: int) -> None:
+    """
+    Gives back what `allocate` returned, after the work that the stream has now.
+    """
+
+def library_path() -> str:
+    """Where the C++ library was loaded from."""
