@@ -113,7 +113,7 @@ void* nvcv_cached_allocate(size_t size_bytes, int device, void* stream) {
     return client::Allocate(size_bytes, device, stream);
   } catch (const std::exception& thrown) {
     error = thrown.what();
-    client::Log(client::LogLevel::kInfo, error);
+    client::Log(LogLevel::kInfo, error);
     return nullptr;
   }
 }

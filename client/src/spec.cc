@@ -5,7 +5,8 @@
 namespace nvcv_cached::client {
 namespace {
 
-void Append(std::string& text, int64_t number) {
+template <class Number>
+void Append(std::string& text, Number number) {
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
   text.append(digits, end);
@@ -14,12 +15,16 @@ void Append(std::string& text, int64_t number) {
 }  // namespace
 
 std::string SpecText(const Spec& spec) {
-  std::string text(spec.kind == Kind::kBuffer ? "Buffer " : "Tensor ");
+  if (spec.kind == Kind::kBuffer) {
+    std::string text("Buffer ");
+    Append(text, static_cast<uint64_t>(spec.extents[0]));  // as it was asked for
+    return text;
+  }
+  std::string text("Tensor ");
   for (int i = 0; i < spec.rank; ++i) {
     if (i > 0) text += 'x';
     Append(text, spec.extents[i]);
   }
-  if (spec.kind == Kind::kBuffer) return text;
   text += ' ';
   for (char c : spec.data_type().name()) {
     text += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);

@@ -28,6 +28,8 @@ std::int64_t Tensor::stride_bytes(int dim) const { return item_->strides[dim]; }
 
 std::size_t Tensor::size_bytes() const { return item_->size_bytes; }
 
+std::size_t Tensor::cache_bytes() const { return item_->counted_bytes; }
+
 void* Tensor::data() const {
   client::RefuseInForkedChild();
   return item_->HandOut();

@@ -31,9 +31,9 @@ constexpr uint64_t kAheadMemoryMs = 1000;
 constexpr size_t kKeepTable = 4096;
 
 absl::StatusOr<const DeviceTraits*> AskTraits(DeviceCache& device) {
-  ArmForkGuard();  // from here on there is a table that a fork must not touch
   absl::StatusOr<DeviceTraits> asked = device.source.Traits();
   if (!asked.ok()) return asked.status();
+  ArmForkGuard();  // from here on there is a table that a fork must not touch
   auto* const traits = new DeviceTraits(*asked);
   const DeviceTraits* known = nullptr;
   if (device.traits.compare_exchange_strong(known, traits, std::memory_order_acq_rel)) {
@@ -267,6 +267,7 @@ Item* ThreadCache::Make(const Spec& spec, const Footprint& footprint, const Leas
     return nullptr;
   }
   item->Hold(lease);
+  item->counted_bytes = footprint.size_bytes;
   item->owner = this;
   item->SetCounters(tag_);
   return item;

@@ -6,6 +6,7 @@
 #include "nvcv_cached/data_type.h"      // IWYU pragma: export
 #include "nvcv_cached/device.h"         // IWYU pragma: export
 #include "nvcv_cached/error.h"          // IWYU pragma: export
+#include "nvcv_cached/log.h"            // IWYU pragma: export
 #include "nvcv_cached/stream.h"         // IWYU pragma: export
 #include "nvcv_cached/tensor.h"         // IWYU pragma: export
 #include "nvcv_cached/tensor_layout.h"  // IWYU pragma: export

@@ -73,7 +73,8 @@ class NVCV_CACHED_API Tensor {
   DataType dtype() const;
   TensorLayout layout() const;
   std::int64_t stride_bytes(int dim) const;
-  std::size_t size_bytes() const;  // of the whole tensor with its padding; what counts toward the limit
+  std::size_t size_bytes() const;   // of the whole tensor with its padding
+  std::size_t cache_bytes() const;  // toward the limit: those its memory was granted for, perhaps for a larger one
 
   // Byte pointer of element (0, 0, ...); null for an empty tensor. The memory is handed out from here on: on a
   // GPU its release is fenced on the current stream.

@@ -3,6 +3,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <string_view>
+
 namespace nvcv_cached {
 class Stream;
 }
@@ -13,12 +15,16 @@ namespace nb = nanobind;
 
 void BindErrors();
 void BindWaits();
+void BindLog();
 void BindDataTypes(nb::module_& module);
 void BindLayouts(nb::module_& module);
 void BindTensors(nb::module_& module);
 void BindStreams(nb::module_& module);
 void BindCache(nb::module_& module);
 void BindAllocator(nb::module_& module);
+
+// A str of text that need not be UTF-8: other bytes as \xNN. Needs the GIL.
+nb::object TextOf(std::string_view text);
 
 // Of a Stream, a torch, CuPy or Numba stream, or a handle.
 Stream StreamOf(nb::handle object);

@@ -12,6 +12,7 @@ NB_MODULE(_core, module) {
   module.def("version", [] { return NVCV_CACHED_VERSION; });
   python::BindErrors();
   python::BindWaits();
+  python::BindLog();
   python::BindDataTypes(module);
   python::BindLayouts(module);
   python::BindStreams(module);

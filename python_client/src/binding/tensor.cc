@@ -152,9 +152,9 @@ void BindTensors(nb::module_& module) {
           nb::sig("def __cuda_array_interface__(self) -> dict[str, object]"));
 
   module.def(
-      "nbytes_in_cache", [](const Tensor& tensor) { return tensor.size_bytes(); }, nb::arg(),
+      "nbytes_in_cache", [](const Tensor& tensor) { return tensor.cache_bytes(); }, nb::arg(),
       nb::sig("def nbytes_in_cache(tensor: Tensor, /) -> int"),
-      "The bytes that count toward the limit.");
+      "The bytes that count toward the limit: those its memory was granted for.");
 }
 
 }  // namespace nvcv_cached::python

@@ -300,7 +300,9 @@ class ExternalBuffer:
     def __cuda_array_interface__(self) -> dict[str, object]: ...
 
 def nbytes_in_cache(tensor: Tensor, /) -> int:
-    """The bytes that count toward the limit."""
+    """
+    The bytes that count toward the limit: those its memory was granted for.
+    """
 
 class ThreadScope(enum.Enum):
     """Whose part of the cache: all threads' of this process, or one's own."""
