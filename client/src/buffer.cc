@@ -34,6 +34,8 @@ void Buffer::record_stream(const Stream& stream) const {
   item_->HandOutOn(stream.state_);
 }
 
-Device Buffer::device() const { return nvcv_cached::device(); }
+Device Buffer::device() const {
+  return item_ == nullptr ? nvcv_cached::device() : client::DeviceOf(*item_);
+}
 
 }  // namespace nvcv_cached

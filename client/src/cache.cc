@@ -1,4 +1,5 @@
-// The cache functions of the public API: each is one question to the connection.
+// The cache functions of the public API: each is one question to the connection of the thread's
+// device.
 #include "nvcv_cached/cache.h"
 
 #include <limits>
@@ -15,7 +16,8 @@ namespace nvcv_cached {
 
 namespace {
 
-using client::ProcessConnection;
+// Of the calling thread's device.
+client::Connection& Daemon() { return *client::ValueOrThrow(client::ThreadConnection()); }
 
 std::int64_t Clamped(std::uint64_t value) {
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
@@ -32,7 +34,7 @@ Stats stats(Scope scope) {
     if (!mine) return {};  // it has made no object
     thread_tag = *mine;
   }
-  return client::ValueOrThrow(ProcessConnection().Count(scope, thread_tag));
+  return client::ValueOrThrow(Daemon().Count(scope, thread_tag));
 }
 
 std::int64_t cache_size(Scope scope) { return Clamped(stats(scope).cache_items); }
@@ -51,7 +53,7 @@ void clear_cache(Scope scope) {
     if (!mine) return;
     thread_tag = *mine;
   }
-  client::ThrowUnlessOk(ProcessConnection().Clear(scope, thread_tag));
+  client::ThrowUnlessOk(Daemon().Clear(scope, thread_tag));
 }
 
 void set_cache_limit_inbytes(std::int64_t limit) {
@@ -60,13 +62,13 @@ void set_cache_limit_inbytes(std::int64_t limit) {
     throw InvalidArgument("a cache limit of " + std::to_string(limit) + " bytes was asked for",
                           "use 0 to cache nothing, or a positive number");
   }
-  client::ThrowUnlessOk(ProcessConnection().SetLimit(static_cast<std::uint64_t>(limit)));
+  client::ThrowUnlessOk(Daemon().SetLimit(static_cast<std::uint64_t>(limit)));
 }
 
 std::int64_t get_cache_limit_inbytes() {
   client::RefuseInForkedChild();
-  std::optional<std::uint64_t> limit = client::ValueOrThrow(ProcessConnection().Limit());
-  return Clamped(limit ? *limit : client::ValueOrThrow(ProcessConnection().DeviceBytes()) / 2);
+  std::optional<std::uint64_t> limit = client::ValueOrThrow(Daemon().Limit());
+  return Clamped(limit ? *limit : client::ValueOrThrow(Daemon().DeviceBytes()) / 2);
 }
 
 }  // namespace nvcv_cached

@@ -74,7 +74,7 @@ absl::Status TwoDaemonsWentAway(const std::string& asked) {
 
 }  // namespace
 
-Connection::Connection() = default;
+Connection::Connection(const Options& options) : options_(options) {}
 
 Connection::~Connection() {
   Leave(milliseconds(1000));
@@ -288,6 +288,16 @@ absl::StatusOr<DeviceTraits> Connection::Traits() {
   if (!link.ok()) return link.status();
   std::lock_guard lock(mutex_);
   return traits_;
+}
+
+bool Connection::was_connected() {
+  std::lock_guard lock(mutex_);
+  return was_connected_;
+}
+
+bool Connection::DeviceIs(const std::string& id) {
+  std::lock_guard lock(mutex_);
+  return was_connected_ && device_->id() == id;
 }
 
 absl::StatusOr<Device> Connection::CurrentDevice() {

@@ -1,5 +1,5 @@
-// This process's way to its daemon: finds it, starts it, keeps a session with it, and finds the
-// next one.
+// This process's way to the daemon of one device: finds it, starts it, keeps a session with it, and
+// finds the next one.
 //
 // Invariant: at most one open session. A broken stream is resumed; when the daemon is gone its
 // session is closed and a new daemon is looked for, in the background as well (50 ms doubling to 2
@@ -41,7 +41,7 @@ class Link;
 
 class Connection final : public LeaseSource {
  public:
-  Connection();
+  explicit Connection(const Options& options = {});
   ~Connection() override;  // for tests; the process's own is never destroyed
 
   absl::StatusOr<std::vector<Lease>> Acquire(const LeaseRequest& request) override;
@@ -52,8 +52,12 @@ class Connection final : public LeaseSource {
   // connected with others.
   absl::Status Connect(const Options& options);
 
+  bool was_connected();
+  // It has been connected, and to that device: "host" or a UUID.
+  bool DeviceIs(const std::string& id);
+
   // Never connects.
-  absl::StatusOr<Device> CurrentDevice();
+  absl::StatusOr<Device> CurrentDevice() override;
   absl::StatusOr<uint64_t> DeviceBytes();
 
   // Empty: the host device. Connects if only the daemon knows.

@@ -4,11 +4,6 @@
 
 namespace nvcv_cached::client {
 
-Depot& Depot::Process() {
-  static Depot* const depot = new Depot;  // objects may be dropped after main()
-  return *depot;
-}
-
 void Depot::Take(Item* item) noexcept {
   // The tag may change only while the slot is ours: an idle one may by now be another lease.
   if (!item->TryReuse()) {

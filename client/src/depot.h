@@ -1,7 +1,7 @@
-// The process's idle items without a thread: from threads that have ended, for threads that ask.
+// A device's idle items without a thread: from threads that have ended, for threads that ask.
 //
 // Its items carry kDepotTag in their slots, so that no thread's scope counts them.
-// Never destroyed. Thread-safe: one mutex, held for list work only; no CAS, no call under it.
+// Thread-safe: one mutex, held for list work only; no CAS, no call under it.
 #pragma once
 
 #include <atomic>
@@ -15,8 +15,6 @@ namespace nvcv_cached::client {
 
 class Depot {
  public:
-  static Depot& Process();
-
   // Takes an idle item that no list holds and that its thread has left (its lease may be gone
   // already).
   void Take(Item* item) noexcept;

@@ -19,12 +19,12 @@ Device& Device::operator=(const Device&) = default;
 
 void connect(const Options& options) {
   client::RefuseInForkedChild();
-  client::ThrowUnlessOk(client::ProcessConnection().Connect(options));
+  client::ThrowUnlessOk(client::ConnectThread(options));
 }
 
 Device device() {
   client::RefuseInForkedChild();
-  return client::ValueOrThrow(client::ProcessConnection().CurrentDevice());
+  return client::ValueOrThrow(client::ValueOrThrow(client::ThreadConnection())->CurrentDevice());
 }
 
 }  // namespace nvcv_cached

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "client/src/device_cache.h"
 #include "client/src/idle_index.h"
-#include "client/src/process.h"
 
 namespace nvcv_cached::client {
 
@@ -56,7 +56,7 @@ void Item::GiveBack() noexcept {
     fence = fencer->AtRelease(*this);
   }
   // False: the daemon ended the lease itself (it was idle), and waits for no answer.
-  if (lease_table::Return(*slot, word, fence)) Source().Returned(lease());
+  if (lease_table::Return(*slot, word, fence)) device->source.Returned(lease());
 }
 
 void Item::SetCounters(uint32_t thread_tag) {

@@ -26,6 +26,7 @@
 namespace nvcv_cached::client {
 
 class ThreadCache;
+struct DeviceCache;
 struct FurtherUse;
 struct StreamTimeline;
 
@@ -53,6 +54,7 @@ class alignas(lease_table::kLine) Item {
   uint64_t size_bytes = 0;     // what this spec needs, rounded
   uint64_t counted_bytes = 0;  // what the lease counts: of the spec that it was granted for
   Session* session = nullptr;
+  DeviceCache* device = nullptr;
   uint32_t slot_index = 0;
   int64_t strides[kMaxRank] = {};
 
@@ -61,7 +63,9 @@ class alignas(lease_table::kLine) Item {
   std::atomic<StreamTimeline*> first_use{nullptr};
   std::atomic<FurtherUse*> further_uses{nullptr};
 
-  Item(const Spec& as, const Footprint& footprint) { Become(as, footprint); }
+  Item(DeviceCache* of, const Spec& as, const Footprint& footprint) : device(of) {
+    Become(as, footprint);
+  }
 
   void Become(const Spec& as, const Footprint& footprint);
   void Hold(const Lease& lease);

@@ -1,9 +1,10 @@
 // The seam between the hot path (thread caches, depot, objects) and the daemon's session below it.
 //
-// A Session is one table of one epoch with the slabs mapped for it. It outlives its daemon: when the daemon is
-// gone the connection *closes* it: it sets REVOKED on every slot (the dead daemon's own verb), so that idle
-// entries fail their next Reuse and held ones come back through Returned, and unmaps each slab as soon as
-// nothing held lies in it. The hot path therefore needs no look at the connection's state.
+// A Session is one table of one epoch with the slabs mapped for it. It outlives its daemon: when
+// the daemon is gone the connection *closes* it: it sets REVOKED on every slot (the dead daemon's
+// own verb), so that idle entries fail their next Reuse and held ones come back through Returned,
+// and unmaps each slab as soon as nothing held lies in it. The hot path therefore needs no look at
+// the connection's state.
 //
 // Two implementations: the gRPC connection (connection.h) and the tests' in-process one.
 // Thread-safety: thread-safe; Returned never blocks and never throws.
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "nvcv_cached/device.h"
 #include "proto/lease_table.h"
 
 namespace nvcv_cached::client {
@@ -54,15 +56,20 @@ class LeaseSource {
  public:
   virtual ~LeaseSource() = default;
 
-  // One round trip; connects (and starts a daemon) first if need be. The statuses are mapped to exceptions by
-  // errors.h: RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED, PERMISSION_DENIED, FAILED_PRECONDITION.
+  // One round trip; connects (and starts a daemon) first if need be. The statuses are mapped to
+  // exceptions by errors.h: RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED, PERMISSION_DENIED,
+  // FAILED_PRECONDITION.
   virtual absl::StatusOr<std::vector<Lease>> Acquire(const LeaseRequest& request) = 0;
 
-  // The slot is RETURNED: tell the daemon with the next message, or count it off in a closed session.
+  // The slot is RETURNED: tell the daemon with the next message, or count it off in a closed
+  // session.
   virtual void Returned(const Lease& lease) noexcept = 0;
 
   // Connects if need be.
   virtual absl::StatusOr<DeviceTraits> Traits() = 0;
+
+  // Never connects.
+  virtual absl::StatusOr<Device> CurrentDevice() = 0;
 };
 
 }  // namespace nvcv_cached::client

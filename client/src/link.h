@@ -39,6 +39,7 @@ class Link final : public Stream::Listener {
   struct Introduction {
     std::string path;  // of the session socket
     std::string name;
+    std::string device;  // "host" or a UUID; empty: whatever the daemon there has
     std::optional<uint64_t> session_limit_bytes;
     bool strict_streams = false;
   };

@@ -71,6 +71,15 @@ absl::Status ExplainGreeting(const absl::Status& status, const std::string& path
   }
 }
 
+absl::Status CheckDevice(const Link::Introduction& introduction, const std::string& served) {
+  if (introduction.device.empty() || introduction.device == served) return absl::OkStatus();
+  return WithHint(
+      absl::InvalidArgumentError(absl::StrCat("device ", introduction.device,
+                                              " was asked for; the daemon at ", introduction.path,
+                                              " serves ", served)),
+      "unset NVCV_CACHED_ADDRESS, so that the device's own socket is found, or name that device");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Link>> Link::Open(const Introduction& introduction,
@@ -80,6 +89,9 @@ absl::StatusOr<std::unique_ptr<Link>> Link::Open(const Introduction& introductio
   absl::StatusOr<v1::Welcome> welcome = link->Greet(nullptr, deadline);
   if (!welcome.ok()) return welcome.status();
   link->welcome_ = *std::move(welcome);
+  if (absl::Status same = CheckDevice(introduction, link->welcome_.device().id()); !same.ok()) {
+    return same;
+  }
 
   absl::StatusOr<UniqueFd> descriptors =
       ConnectForDescriptors(introduction.path, link->welcome_.descriptor_token(), deadline);

@@ -36,6 +36,7 @@ absl::StatusOr<std::unique_ptr<Link>> OpenAt(const Opening& opening, const Addre
                                              Clock::time_point deadline) {
   return Link::Open({.path = address.path,
                      .name = opening.settings.name,
+                     .device = opening.settings.device,
                      .session_limit_bytes = opening.session_limit_bytes,
                      .strict_streams = opening.settings.strict_streams},
                     deadline, opening.call_keeper);

@@ -1,19 +1,22 @@
-// What this process borrows through: the one place where the hot path meets the connection below
+// What this process borrows through: the one place where the hot path meets the connections below
 // it.
 //
-// The objects need a LeaseSource and nothing else of the connection. Source() does not connect; its
-// first Acquire or Traits does. It lives as long as the process and is never destroyed (objects may
-// outlive main()). Thread-safety: Source is thread-safe; InstallSource is for tests, before the
-// first object.
+// A thread's device is the one that it named in connect(); else the one that the process named (the
+// first connect(), NVCV_CACHED_DEVICE or NVCV_CACHED_ADDRESS) or the only one there is; else, in a
+// process that sees several GPUs, that of the thread's current CUDA context at each object.
+// Choosing does not connect. Thread-safety: thread-safe.
 #pragma once
 
-#include "client/src/lease_source.h"
+#include "absl/status/statusor.h"
+#include "client/src/device_cache.h"
 
 namespace nvcv_cached::client {
 
-LeaseSource& Source();
+// For the calling thread. DEVICE_ERROR: the driver fails.
+absl::StatusOr<ChosenDevice> ChooseDevice();
 
-// Objects borrow from `source` from here on; nullptr puts the connection back. Not owned.
-void InstallSource(LeaseSource* source);
+// A GPU in this process's numbering, whatever the thread's device is. Connects if only the daemon
+// knows the thread's. DEVICE_ERROR: there is none.
+absl::StatusOr<DeviceCache*> DeviceAt(int ordinal);
 
 }  // namespace nvcv_cached::client

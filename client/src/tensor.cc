@@ -44,6 +44,6 @@ void Tensor::record_stream(const Stream& stream) const {
   item_->HandOutOn(stream.state_);
 }
 
-Device Tensor::device() const { return nvcv_cached::device(); }
+Device Tensor::device() const { return client::DeviceOf(*item_); }
 
 }  // namespace nvcv_cached

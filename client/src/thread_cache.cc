@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/coarse_clock.h"
-#include "client/src/depot.h"
 #include "client/src/errors.h"
 #include "client/src/fork_guard.h"
 #include "client/src/process.h"
@@ -31,16 +30,15 @@ constexpr uint64_t kAheadMemoryMs = 1000;
 // A thread that ends leaves its table to the next one, unless it grew large.
 constexpr size_t kKeepTable = 4096;
 
-// Asked once: layouts do not change in the life of a process.
-std::atomic<const DeviceTraits*> known_traits{nullptr};
-
-absl::StatusOr<const DeviceTraits*> AskTraits() {
-  absl::StatusOr<DeviceTraits> asked = Source().Traits();
+absl::StatusOr<const DeviceTraits*> AskTraits(DeviceCache& device) {
+  absl::StatusOr<DeviceTraits> asked = device.source.Traits();
   if (!asked.ok()) return asked.status();
   ArmForkGuard();  // from here on there is a table that a fork must not touch
   auto* const traits = new DeviceTraits(*asked);
   const DeviceTraits* known = nullptr;
-  if (known_traits.compare_exchange_strong(known, traits, std::memory_order_acq_rel)) return traits;
+  if (device.traits.compare_exchange_strong(known, traits, std::memory_order_acq_rel)) {
+    return traits;
+  }
   delete traits;
   return known;
 }
@@ -91,20 +89,59 @@ class FreeCaches {
   pthread_key_t exit_key_;
 };
 
-ThreadCache& ThreadCache::Mine() {
-  if (mine_ == nullptr) {
-    FreeCaches& caches = FreeCaches::Process();
-    ThreadCache* const cache = caches.Take();
-    cache->inbox_.Reopen();
-    pthread_setspecific(caches.exit_key(), cache);
-    mine_ = cache;
+ThreadCache& ThreadCache::Choose() {
+  // A thread that goes from one GPU to the other and back has both already.
+  for (ThreadCache* cache = OfThread(); cache != nullptr; cache = cache->of_other_device_) {
+    if (cache->follows_ != nullptr && cache->Serves()) return *(mine_ = cache);
   }
+  SwitchTo(ValueOrThrow(ChooseDevice()));
   return *mine_;
 }
 
-void ThreadCache::OnThreadExit(void* cache) {
+ThreadCache* ThreadCache::OfThread() noexcept {
+  return static_cast<ThreadCache*>(pthread_getspecific(FreeCaches::Process().exit_key()));
+}
+
+ThreadCache* ThreadCache::Find(const DeviceCache* device) noexcept {
+  ThreadCache* cache = OfThread();
+  while (cache != nullptr && cache->device_ != device) cache = cache->of_other_device_;
+  return cache;
+}
+
+ThreadCache* ThreadCache::MineIfAny() {
+  if (mine_ != nullptr && mine_->Serves()) return mine_;
+  return Find(ValueOrThrow(ChooseDevice()).device);
+}
+
+ThreadCache& ThreadCache::On(DeviceCache& device) {
+  ThreadCache* cache = Find(&device);
+  if (cache == nullptr) {
+    FreeCaches& caches = FreeCaches::Process();
+    cache = caches.Take();
+    cache->device_ = &device;
+    cache->follows_ = nullptr;
+    cache->of_other_device_ = OfThread();
+    cache->inbox_.Reopen();
+    pthread_setspecific(caches.exit_key(), cache);
+  }
+  return *cache;
+}
+
+void ThreadCache::SwitchTo(const ChosenDevice& chosen) {
+  ThreadCache& cache = On(*chosen.device);
+  cache.follows_ = chosen.follows;
+  cache.ordinal_ = chosen.ordinal;
+  mine_ = &cache;
+}
+
+void ThreadCache::OnThreadExit(void* caches) {
   mine_ = nullptr;
-  if (!IsForkedChild()) static_cast<ThreadCache*>(cache)->Leave();
+  if (IsForkedChild()) return;
+  for (auto* cache = static_cast<ThreadCache*>(caches); cache != nullptr;) {
+    ThreadCache* const next = std::exchange(cache->of_other_device_, nullptr);
+    cache->Leave();
+    cache = next;
+  }
 }
 
 void ThreadCache::Leave() noexcept {
@@ -113,7 +150,7 @@ void ThreadCache::Leave() noexcept {
     File(item);
     item = next;
   }
-  while (Item* item = index_.PopAny()) Depot::Process().Take(item);
+  while (Item* item = index_.PopAny()) device_->depot.Take(item);
   const int64_t orphans = std::exchange(outstanding_, 0);
   if (orphans != 0 || index_.table_capacity() > kKeepTable) index_.FreeTable();
   missed_hash_ = 0;
@@ -139,7 +176,7 @@ void ThreadCache::DropElsewhere(Item* item) noexcept {
   }
   if (owner->inbox_.Push(item)) return;
   if (item->slot != nullptr) {
-    Depot::Process().Take(item);
+    item->device->depot.Take(item);
   } else {
     delete item;
   }
@@ -187,7 +224,7 @@ Item* ThreadCache::TakeFit(const Spec& spec, const Footprint& footprint) {
 }
 
 Item* ThreadCache::TakeFromDepot(const Spec& spec, const Footprint& footprint) {
-  Depot& depot = Depot::Process();
+  Depot& depot = device_->depot;
   while (Item* item = depot.PopExact(spec)) {
     if (item->TryReuse()) return Adopt(item);
     delete item;
@@ -222,9 +259,11 @@ uint32_t ThreadCache::Ahead(const Spec& spec, uint64_t size_bytes) {
 }
 
 Item* ThreadCache::Make(const Spec& spec, const Footprint& footprint, const Lease& lease) noexcept {
-  auto* const item = new (std::nothrow) Item(spec, footprint);
+  auto* const item = new (std::nothrow) Item(device_, spec, footprint);
   if (item == nullptr) {
-    if (lease_table::Return(*lease.slot, lease.word, std::nullopt)) Source().Returned(lease);
+    if (lease_table::Return(*lease.slot, lease.word, std::nullopt)) {
+      device_->source.Returned(lease);
+    }
     return nullptr;
   }
   item->Hold(lease);
@@ -236,14 +275,14 @@ Item* ThreadCache::Make(const Spec& spec, const Footprint& footprint, const Leas
 
 absl::StatusOr<Item*> ThreadCache::Ask(const Spec& spec, const Footprint& footprint) {
   SweepStale(kLooksOnAsk);
-  Depot::Process().Sweep(kLooksOnAsk);
+  device_->depot.Sweep(kLooksOnAsk);
   const std::string text = SpecText(spec);
   absl::StatusOr<std::vector<Lease>> leases =
-      Source().Acquire(LeaseRequest{.size_bytes = footprint.size_bytes,
-                                    .alignment = footprint.alignment,
-                                    .thread_tag = tag_,
-                                    .ahead = Ahead(spec, footprint.size_bytes),
-                                    .spec = text});
+      device_->source.Acquire(LeaseRequest{.size_bytes = footprint.size_bytes,
+                                           .alignment = footprint.alignment,
+                                           .thread_tag = tag_,
+                                           .ahead = Ahead(spec, footprint.size_bytes),
+                                           .spec = text});
   if (!leases.ok()) return leases.status();
   Item* first = nullptr;
   for (const Lease& lease : *leases) {
@@ -272,16 +311,16 @@ absl::StatusOr<Item*> ThreadCache::Ask(const Spec& spec, const Footprint& footpr
 }
 
 absl::StatusOr<Item*> ThreadCache::TakeOther(const Spec& spec) {
-  const DeviceTraits* traits = known_traits.load(std::memory_order_acquire);
+  const DeviceTraits* traits = device_->traits.load(std::memory_order_acquire);
   if (traits == nullptr) {
-    const absl::StatusOr<const DeviceTraits*> asked = AskTraits();
+    const absl::StatusOr<const DeviceTraits*> asked = AskTraits(*device_);
     if (!asked.ok()) return asked.status();
     traits = *asked;
   }
   const absl::StatusOr<Footprint> footprint = FootprintOf(spec, *traits);
   if (!footprint.ok()) return footprint.status();
   if (footprint->size_bytes == 0) {
-    auto* const empty = new Item(spec, *footprint);
+    auto* const empty = new Item(device_, spec, *footprint);
     empty->refs.store(1, std::memory_order_relaxed);
     return empty;
   }
@@ -291,14 +330,19 @@ absl::StatusOr<Item*> ThreadCache::TakeOther(const Spec& spec) {
   return Ask(spec, *footprint);
 }
 
+Item* TakeItemOn(DeviceCache& device, const Spec& spec) {
+  RefuseInForkedChild();
+  ThreadCache& mine = ThreadCache::On(device);
+  Item* const item = mine.TakeExact(spec);
+  return item != nullptr ? item : ValueOrThrow(mine.TakeOther(spec));
+}
+
 Item* TakeItem(const Spec& spec) {
   RefuseInForkedChild();
-  ThreadCache* const mine = ThreadCache::MineIfAny();
-  if (__builtin_expect(mine != nullptr, 1)) {
-    Item* const item = mine->TakeExact(spec);
-    if (__builtin_expect(item != nullptr, 1)) return item;
-  }
-  return ValueOrThrow(ThreadCache::Mine().TakeOther(spec));
+  ThreadCache& mine = ThreadCache::Mine();
+  Item* const item = mine.TakeExact(spec);
+  if (__builtin_expect(item != nullptr, 1)) return item;
+  return ValueOrThrow(mine.TakeOther(spec));
 }
 
 void DropItem(Item* item) noexcept {
@@ -309,6 +353,11 @@ void DropItem(Item* item) noexcept {
   }
   if (IsForkedChild()) return;
   ThreadCache::Drop(item);
+}
+
+Device DeviceOf(const Item& item) {
+  RefuseInForkedChild();
+  return ValueOrThrow(item.device->source.CurrentDevice());
 }
 
 std::optional<uint32_t> MyThreadTag() {

@@ -6,10 +6,10 @@
 //   inbox; when the
 //               owner's thread has ended: CAS, then the depot
 //
-// A cache is made at a thread's first object and ends with the thread (after its thread_local
-// objects): idle items go to the depot, those in use are orphans and go there when they are
-// dropped. The struct is never freed; it serves another thread once no item names it any more, so a
-// late push always finds a closed inbox.
+// A cache is made at a thread's first object on a device and ends with the thread (after its
+// thread_local objects): idle items go to the depot, those in use are orphans and go there when
+// they are dropped. The struct is never freed; it serves another thread once no item names it any
+// more, so a late push always finds a closed inbox.
 //
 // Invariant: outstanding_ = items owned and not in the index: in use or in the inbox.
 // Thread-safety: a cache belongs to its thread, but for the inbox and the orphans' count. Take and
@@ -21,6 +21,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "client/src/device_cache.h"
 #include "client/src/idle_index.h"
 #include "client/src/inbox.h"
 #include "client/src/item.h"
@@ -40,10 +41,16 @@ inline constexpr uint64_t kAheadMaxBytes = 256 << 10;
 // An item of this spec with one handle. Throws what buffer.h names.
 Item* TakeItem(const Spec& spec);
 
+// The same on a device that is not the thread's, or may not be.
+Item* TakeItemOn(DeviceCache& device, const Spec& spec);
+
 // The last handle is gone, or this one was not the last.
 void DropItem(Item* item) noexcept;
 
-// The calling thread's counter line; nullopt: it has made no object.
+// The device of an item's memory. Never connects.
+Device DeviceOf(const Item& item);
+
+// The calling thread's counter line at its device; nullopt: it has made no object there.
 std::optional<uint32_t> MyThreadTag();
 
 class ThreadCache {
@@ -51,8 +58,15 @@ class ThreadCache {
   ThreadCache(const ThreadCache&) = delete;
   ThreadCache& operator=(const ThreadCache&) = delete;
 
-  static ThreadCache* MineIfAny() noexcept { return mine_; }
-  static ThreadCache& Mine();  // made at the first call; throws bad_alloc
+  // The calling thread's, of its device; made at the first call. Throws bad_alloc, and what
+  // ChooseDevice says.
+  static ThreadCache& Mine() {
+    if (__builtin_expect(mine_ != nullptr && mine_->Serves(), 1)) return *mine_;
+    return Choose();
+  }
+  static ThreadCache* MineIfAny();  // null: it has made no object on its device
+  static void SwitchTo(const ChosenDevice& chosen);
+  static ThreadCache& On(DeviceCache& device);  // the calling thread's of that device
 
   uint32_t tag() const { return tag_; }
 
@@ -84,6 +98,11 @@ class ThreadCache {
 
  private:
   explicit ThreadCache(uint32_t tag) : tag_(tag) {}
+
+  bool Serves() const { return follows_ == nullptr || follows_() == ordinal_; }
+  static ThreadCache& Choose();
+  static ThreadCache* OfThread() noexcept;  // the calling thread's, of all its devices
+  static ThreadCache* Find(const DeviceCache* device) noexcept;
 
   static void OnThreadExit(void* cache);
   static void DropElsewhere(Item* item) noexcept;
@@ -122,6 +141,9 @@ class ThreadCache {
 
   const uint32_t tag_;
   int64_t outstanding_ = 0;
+  int ordinal_ = 0;                   // what was current when this became the thread's
+  CurrentOrdinal follows_ = nullptr;  // null: the thread's device stays
+  DeviceCache* device_ = nullptr;
   IdleIndex index_;
 
   uint64_t missed_hash_ = 0;    // the spec of the last miss,
@@ -131,6 +153,7 @@ class ThreadCache {
   alignas(lease_table::kLine) Inbox inbox_;  // written by others: on a line of its own
   std::atomic<int64_t> orphans_{0};
   ThreadCache* next_free_ = nullptr;
+  ThreadCache* of_other_device_ = nullptr;  // the same thread's next
 
   friend class FreeCaches;
 };

@@ -8,7 +8,7 @@
 #include <new>
 
 #include "client/src/coarse_clock.h"
-#include "client/src/process.h"
+#include "tests/client/test_process.h"
 
 namespace nvcv_cached::client {
 
@@ -16,11 +16,16 @@ using lease_table::State;
 using lease_table::Word;
 
 FakeSource& FakeSource::Install() {
+  static FakeSource* installed = nullptr;
+  if (installed != nullptr) installed->Close();
+  installed = &Make();
+  InstallSource(installed);
+  return *installed;
+}
+
+FakeSource& FakeSource::Make() {
   static auto* const all = new std::vector<FakeSource*>;  // never destroyed, and no leak
-  if (!all->empty()) all->back()->Close();
-  FakeSource* const source = all->emplace_back(new FakeSource);
-  InstallSource(source);
-  return *source;
+  return *all->emplace_back(new FakeSource);
 }
 
 FakeSource::FakeSource() : clock_zero_ms_(CoarseNowMs()) {

@@ -25,10 +25,13 @@ class FakeSource : public LeaseSource {
  public:
   // Makes one and installs it as the process's source.
   static FakeSource& Install();
+  // Makes one that nothing uses yet.
+  static FakeSource& Make();
 
   absl::StatusOr<std::vector<Lease>> Acquire(const LeaseRequest& request) override;
   void Returned(const Lease& lease) noexcept override;
   absl::StatusOr<DeviceTraits> Traits() override { return DeviceTraits{}; }
+  absl::StatusOr<Device> CurrentDevice() override { return Device("host", "host", "test", 0); }
 
   // What the next grants are like.
   void FailNext(absl::Status status);

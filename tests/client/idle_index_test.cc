@@ -21,7 +21,7 @@ class IdleIndexTest : public testing::Test {
  protected:
   // An idle item with a block of `bytes` at an address of exactly `alignment`.
   Item* Make(const Spec& spec, uint64_t bytes, uintptr_t address = 1 << 21) {
-    items_.push_back(std::make_unique<Item>(spec, Footprint{}));
+    items_.push_back(std::make_unique<Item>(nullptr, spec, Footprint{}));
     Item* const item = items_.back().get();
     item->slot = &slots_.emplace_back();
     item->word = Word::First(1).Next(State::kIdle);

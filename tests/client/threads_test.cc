@@ -21,6 +21,7 @@
 #include "nvcv_cached/buffer.h"
 #include "nvcv_cached/tensor.h"
 #include "tests/client/fake_source.h"
+#include "tests/client/test_process.h"
 
 namespace nvcv_cached::client {
 namespace {
@@ -45,8 +46,8 @@ class ThreadsTest : public testing::Test {
  protected:
   void SetUp() override {
     // What earlier tests left in the depot is of a closed source.
-    Depot::Process().Sweep(1 << 20);
-    ASSERT_EQ(Depot::Process().size(), 0u);
+    TestDevice().depot.Sweep(1 << 20);
+    ASSERT_EQ(TestDevice().depot.size(), 0u);
   }
   FakeSource& daemon_ = FakeSource::Install();
 };
@@ -57,7 +58,7 @@ TEST_F(ThreadsTest, C7_AThreadLeavesItsIdleItemsToTheDepot) {
     Buffer buffer(4096);
     memory = buffer.data();
   });
-  EXPECT_EQ(Depot::Process().size(), 1u);
+  EXPECT_EQ(TestDevice().depot.size(), 1u);
   EXPECT_EQ(daemon_.Books().idle, 1);
   InThread([&] {
     Buffer buffer(4096);
@@ -116,11 +117,11 @@ TEST_F(ThreadsTest, C6_ANewThreadWithAnOldTagOwnsNothing) {
 TEST_F(ThreadsTest, C7_AnOrphanGoesToTheDepotWhenItIsDropped) {
   std::optional<Buffer> orphan;
   InThread([&] { orphan.emplace(4096); });
-  EXPECT_EQ(Depot::Process().size(), 0u);
+  EXPECT_EQ(TestDevice().depot.size(), 0u);
   EXPECT_EQ(daemon_.Books().in_use, 1);
   void* const memory = orphan->data();
   orphan.reset();
-  EXPECT_EQ(Depot::Process().size(), 1u);
+  EXPECT_EQ(TestDevice().depot.size(), 1u);
   Buffer again(4096);
   EXPECT_EQ(again.data(), memory);
 }
@@ -129,7 +130,7 @@ TEST_F(ThreadsTest, C7_AnObjectReleasedElsewhereGoesBackToItsMaker) {
   std::optional<Buffer> buffer(4096);
   void* const memory = buffer->data();
   InThread([&] { buffer.reset(); });
-  EXPECT_EQ(Depot::Process().size(), 0u);
+  EXPECT_EQ(TestDevice().depot.size(), 0u);
   EXPECT_EQ(daemon_.Books(MyThreadTag().value()).idle, 1);
   Buffer again(4096);
   EXPECT_EQ(again.data(), memory);
@@ -166,7 +167,7 @@ TEST_F(ThreadsTest, RevokedOrphanIsReturned) {
   daemon_.Clear();
   orphan.reset();
   EXPECT_EQ(daemon_.returned(), 1);
-  EXPECT_EQ(Depot::Process().size(), 0u);
+  EXPECT_EQ(TestDevice().depot.size(), 0u);
 }
 
 TEST_F(ThreadsTest, CachesOfEndedThreadsServeNewOnes) {
@@ -190,7 +191,7 @@ TEST_F(ThreadsTest, ThreadLocalObjectsAreDroppedBeforeTheCacheEnds) {
     dropped_at_exit.emplace(8192);
   });
   EXPECT_EQ(daemon_.Books().in_use, 0);
-  EXPECT_EQ(Depot::Process().size(), 2u);
+  EXPECT_EQ(TestDevice().depot.size(), 2u);
 }
 
 TEST_F(ThreadsTest, ANewThreadForEachRequestWithObjectsThatOutliveIt) {

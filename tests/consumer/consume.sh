@@ -39,6 +39,7 @@ cmake -S "$here/project" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_
   -DCMAKE_BUILD_TYPE=Release > "$work/cmake.log"
 cmake --build "$work/cmake" > "$work/cmake.log"
 check "$work/cmake/consumer"
+"$work/cmake/allocator" | grep -Eq '^(the same block|unavailable: .*)$' || { echo "the C header's program failed"; exit 1; }
 
 pc=$(dirname "$(find "$prefix" -name nvcv_cached.pc)")
 export PKG_CONFIG_PATH="$pc"

@@ -6,7 +6,8 @@
 // nothing, and it knows no capture modes: what a GPU's driver really does is proven on a GPU alone
 // (tests/gpu).
 //
-// FAKE_CUDA_DIR and FAKE_CUDA_BYTES as in fake_memory.h; FAKE_CUDA_DEVICES (1);
+// FAKE_CUDA_DIR and FAKE_CUDA_BYTES as in fake_memory.h; FAKE_CUDA_DEVICES (1), of which
+// CUDA_VISIBLE_DEVICES names some by number;
 // FAKE_CUDA_COMPUTE_MODE (0); FAKE_CUDA_FAIL=NAME:CODE makes that function fail once the file
 // FAKE_CUDA_DIR/fail exists.
 #include <cuda.h>
@@ -20,6 +21,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -49,7 +51,7 @@ namespace {
 struct Driver {
   std::mutex mutex;
   pid_t pid = 0;
-  int devices = 1;
+  std::vector<int> devices;  // those that the process sees, in its order
   Memory memory;
   std::deque<Context> contexts;
   std::map<int, Context*> primary;
@@ -141,10 +143,20 @@ FAKE_CUDA_NOT_SUPPORTED(LaunchKernel)
 
 CUresult Init(unsigned) {
   The().pid = ::getpid();
-  The().devices = Number("FAKE_CUDA_DEVICES", 1);
+  std::vector<int>& devices = The().devices;
+  devices.clear();
+  const int all = Number("FAKE_CUDA_DEVICES", 1);
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  if (visible != nullptr && *visible == '\0') return CUDA_ERROR_NO_DEVICE;
-  return CUDA_SUCCESS;
+  if (visible == nullptr) {
+    for (int device = 0; device < all; ++device) devices.push_back(device);
+  } else {
+    std::stringstream names(visible);
+    for (std::string name; std::getline(names, name, ',');) {
+      const int device = std::atoi(name.c_str());
+      if (device >= 0 && device < all) devices.push_back(device);
+    }
+  }
+  return devices.empty() ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
 }
 CUresult DriverGetVersion(int* version) {
   *version = 13000;
@@ -164,11 +176,13 @@ CUresult GetErrorString(CUresult, const char** text) {
 // ---- devices and contexts
 
 CUresult DeviceGetCount(int* count) {
-  *count = The().devices;
+  *count = static_cast<int>(The().devices.size());
   return CUDA_SUCCESS;
 }
 CUresult DeviceGet(CUdevice* device, int index) {
-  if (index < 0 || index >= The().devices) return CUDA_ERROR_INVALID_DEVICE;
+  if (index < 0 || index >= static_cast<int>(The().devices.size())) {
+    return CUDA_ERROR_INVALID_DEVICE;
+  }
   *device = index;
   return CUDA_SUCCESS;
 }
@@ -179,7 +193,7 @@ CUresult DeviceGetName(char* name, int length, CUdevice) {
 CUresult DeviceGetUuid(CUuuid* uuid, CUdevice device) {
   std::memset(uuid->bytes, 0, sizeof(uuid->bytes));
   uuid->bytes[0] = static_cast<char>(0xfa);
-  uuid->bytes[15] = static_cast<char>(device);
+  uuid->bytes[15] = static_cast<char>(The().devices[static_cast<size_t>(device)]);
   return CUDA_SUCCESS;
 }
 CUresult DeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice) {
@@ -209,7 +223,8 @@ CUresult DeviceTotalMem(size_t* bytes, CUdevice) {
   return CUDA_SUCCESS;
 }
 CUresult DeviceGetPCIBusId(char* text, int length, CUdevice device) {
-  std::snprintf(text, static_cast<size_t>(length), "0000:%02x:00.0", device + 1);
+  std::snprintf(text, static_cast<size_t>(length), "0000:%02x:00.0",
+                The().devices[static_cast<size_t>(device)] + 1);
   return CUDA_SUCCESS;
 }
 CUresult DevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {

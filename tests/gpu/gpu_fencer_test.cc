@@ -84,7 +84,7 @@ class FencerTest : public ::testing::Test {
   // An object in use that was just granted.
   Item& Granted() {
     std::lock_guard lock(mutex_);
-    items_.push_back(std::make_unique<Item>(Spec::OfBuffer(kBytes, 0), Footprint{}));
+    items_.push_back(std::make_unique<Item>(nullptr, Spec::OfBuffer(kBytes, 0), Footprint{}));
     Item& item = *items_.back();
     lease_table::Slot& slot = table_->slots[items_.size()];
     item.Hold(Lease{.slot = &slot,

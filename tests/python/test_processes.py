@@ -74,6 +74,25 @@ for _ in range(4):
         assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_first_objects_on_many_threads_at_once(script):
+    """What the first one imports lets the GIL go while the others come."""
+    result = script(
+        """if True:
+        import threading
+        import nvcv_cached as nvcv
+        start, made = threading.Barrier(8), []
+        def first():
+            start.wait()
+            made.append(nvcv.Tensor((4, 4), "u1", "HW"))
+        threads = [threading.Thread(target=first) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(len(made))
+        """
+    )
+    assert (result.stdout, result.stderr) == ("8\n", "")
+
+
 def test_a_tensor_of_new_alone_is_refused(script):
     result = run(
         script,

@@ -1,4 +1,7 @@
-// NVCV_CACHED_API marks what libnvcv_cached.so exports; everything else in it is hidden.
-#pragma once
+/* NVCV_CACHED_API marks what libnvcv_cached.so exports; everything else in it is hidden. C and C++. */
+#ifndef NVCV_CACHED_EXPORT_H_
+#define NVCV_CACHED_EXPORT_H_
 
 #define NVCV_CACHED_API __attribute__((visibility("default")))
+
+#endif /* NVCV_CACHED_EXPORT_H_ */

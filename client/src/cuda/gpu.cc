@@ -30,11 +30,29 @@ absl::Status ResetStatus() {
       "restart the process, and do not reset a GPU whose memory is shared");
 }
 
+struct Gpu::Opened {
+  std::mutex mutex;
+  std::map<std::string, std::unique_ptr<Gpu>, std::less<>> by_uuid;
+
+  static Opened& Process() {
+    static auto* const opened = new Opened;
+    return *opened;
+  }
+};
+
+const Gpu* Gpu::Find(CUcontext context) {
+  Opened& opened = Opened::Process();
+  std::lock_guard lock(opened.mutex);
+  for (const auto& [uuid, gpu] : opened.by_uuid) {
+    if (gpu->context() == context) return gpu.get();
+  }
+  return nullptr;
+}
+
 absl::StatusOr<const Gpu*> Gpu::Open(std::string_view uuid) {
-  static std::mutex mutex;
-  static auto* const opened = new std::map<std::string, std::unique_ptr<Gpu>, std::less<>>;
-  std::lock_guard lock(mutex);
-  if (auto found = opened->find(uuid); found != opened->end()) {
+  Opened& opened = Opened::Process();
+  std::lock_guard lock(opened.mutex);
+  if (auto found = opened.by_uuid.find(uuid); found != opened.by_uuid.end()) {
     if (!found->second->IsAlive()) return ResetStatus();
     return found->second.get();
   }
@@ -50,7 +68,7 @@ absl::StatusOr<const Gpu*> Gpu::Open(std::string_view uuid) {
   if (!status.ok()) return status;
   status = gpu->Check(calls.CtxGetId(gpu->context_, &gpu->context_id_), "cuCtxGetId");
   if (!status.ok()) return status;
-  return opened->emplace(std::string(uuid), std::move(gpu)).first->second.get();
+  return opened.by_uuid.emplace(std::string(uuid), std::move(gpu)).first->second.get();
 }
 
 }  // namespace nvcv_cached::client

@@ -25,6 +25,9 @@ class Gpu {
   // process sees. Retains the primary context.
   static absl::StatusOr<const Gpu*> Open(std::string_view uuid);
 
+  // The one whose context that is, if it was opened. Null: none.
+  static const Gpu* Find(CUcontext context);
+
   const CudaDriver& driver() const { return driver_; }
   int ordinal() const { return ordinal_; }  // in this process
   CUdevice device() const { return device_; }
@@ -40,6 +43,7 @@ class Gpu {
   absl::Status Check(CUresult result, std::string_view what) const;
 
  private:
+  struct Opened;
   Gpu(const CudaDriver& driver, int ordinal, CUdevice device, std::string uuid)
       : driver_(driver), ordinal_(ordinal), device_(device), uuid_(std::move(uuid)) {}
 

@@ -131,20 +131,34 @@ absl::StatusOr<SeenGpu> FindGpu(std::string_view named) {
   return NotSeen(named, *all);
 }
 
+absl::StatusOr<int> CountGpus() {
+  absl::StatusOr<const CudaDriver*> driver = CudaDriver::Load();
+  if (absl::IsNotFound(driver.status())) return 0;
+  if (!driver.ok()) return ForceCode(driver.status(), ErrorCode::kDeviceError);
+  int count = 0;
+  absl::Status status = (*driver)->Check((*driver)->DeviceGetCount(&count), "cuDeviceGetCount");
+  if (!status.ok()) return ForceCode(status, ErrorCode::kDeviceError);
+  return count;
+}
+
+int CurrentOrdinalOfThread() {
+  static const CudaDriver& driver = **CudaDriver::Load();
+  CUdevice device = 0;
+  // Devices are numbered as the driver lists them; without a context it answers with an error.
+  return driver.CtxGetDevice(&device) == CUDA_SUCCESS ? device : 0;
+}
+
 absl::StatusOr<SeenGpu> CurrentGpu() {
   absl::StatusOr<const CudaDriver*> driver = CudaDriver::Load();
   if (!driver.ok()) {
     return absl::IsNotFound(driver.status()) ? driver.status()
                                              : ForceCode(driver.status(), ErrorCode::kDeviceError);
   }
-  CUcontext context = nullptr;
-  CUdevice device = 0;
-  const bool has_context = (*driver)->CtxGetCurrent(&context) == CUDA_SUCCESS &&
-                           context != nullptr && (*driver)->CtxGetDevice(&device) == CUDA_SUCCESS;
   absl::StatusOr<std::vector<Seen>> all = LookAtAll(**driver);
   if (!all.ok()) return all.status();
+  const int current = CurrentOrdinalOfThread();
   for (const Seen& seen : *all) {
-    if (!has_context || seen.gpu.device == device) return seen.gpu;
+    if (seen.gpu.device == current) return seen.gpu;
   }
   return absl::NotFoundError("no GPU for this process: the driver lists none");
 }

@@ -24,6 +24,13 @@ struct SeenGpu {
 // this process sees, INVALID_ARGUMENT: neither of both, DEVICE_ERROR: the driver's own words.
 absl::StatusOr<SeenGpu> FindGpu(std::string_view named);
 
+// How many GPUs this process sees; 0: none, or no driver. DEVICE_ERROR: a driver that fails.
+absl::StatusOr<int> CountGpus();
+
+// The calling thread's current GPU, in this process's numbering: 0 without a context. Only where
+// CountGpus found some.
+int CurrentOrdinalOfThread();
+
 // The device of the calling thread's current context, else the first. NOT_FOUND: no driver, or no
 // GPU for this process.
 absl::StatusOr<SeenGpu> CurrentGpu();

@@ -17,15 +17,16 @@ namespace {
 using client::Gpu;
 using client::StreamState;
 
-// Null: the host device.
-const Gpu* GpuOfProcess() {
+// The calling thread's; null: the host device.
+const Gpu* GpuOfThread() {
   client::RefuseInForkedChild();
-  const std::string uuid = client::ValueOrThrow(client::ProcessConnection().GpuUuid());
+  const std::string uuid =
+      client::ValueOrThrow(client::ValueOrThrow(client::ThreadConnection())->GpuUuid());
   return uuid.empty() ? nullptr : client::ValueOrThrow(Gpu::Open(uuid));
 }
 
 std::shared_ptr<StreamState> NewStream() {
-  const Gpu* const gpu = GpuOfProcess();
+  const Gpu* const gpu = GpuOfThread();
   if (gpu == nullptr) return std::make_shared<StreamState>(nullptr, nullptr, false);
   client::RelaxedCapture relaxed(*gpu);
   client::ContextScope scope(*gpu);
@@ -38,6 +39,17 @@ std::shared_ptr<StreamState> NewStream() {
 CUstream Handle(const Stream& stream) {
   auto* const handle = static_cast<CUstream>(stream.handle());
   return handle == nullptr ? CU_STREAM_LEGACY : handle;
+}
+
+// That of the stream's context; a default stream is of the calling thread's. Null: the host device.
+const Gpu* GpuOf(const StreamState* state, CUstream handle) {
+  if (state != nullptr && state->gpu != nullptr) return state->gpu;
+  const Gpu* const mine = GpuOfThread();
+  if (mine == nullptr || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD) return mine;
+  CUcontext context = nullptr;
+  if (mine->driver().StreamGetCtx(handle, &context) != CUDA_SUCCESS) return mine;
+  const Gpu* const found = Gpu::Find(context);
+  return found == nullptr ? mine : found;
 }
 
 }  // namespace
@@ -62,7 +74,7 @@ void* Stream::handle() const { return state_ == nullptr ? nullptr : state_->hand
 bool Stream::is_owned() const { return state_ != nullptr && state_->owned; }
 
 void Stream::synchronize() const {
-  const Gpu* const gpu = GpuOfProcess();
+  const Gpu* const gpu = GpuOf(state_.get(), Handle(*this));
   if (gpu == nullptr) return;
   if (!gpu->IsAlive()) client::ThrowStatus(client::ResetStatus());
   CUresult result;
@@ -77,9 +89,11 @@ void Stream::synchronize() const {
 void Stream::wait_stream(const Stream& other) const {
   const CUstream later = Handle(*this), earlier = Handle(other);
   if (later == earlier) return;
-  const Gpu* const gpu = GpuOfProcess();
-  if (gpu == nullptr) return;
-  client::ThrowUnlessOk(client::ThreadStreams::Mine().Wait(*gpu, later, earlier));
+  const Gpu* const of_later = GpuOf(state_.get(), later);
+  const Gpu* const of_earlier = GpuOf(other.state_.get(), earlier);
+  if (of_later == nullptr || of_earlier == nullptr) return;
+  client::ThrowUnlessOk(
+      client::ThreadStreams::Mine().Wait({*of_later, later}, {*of_earlier, earlier}));
 }
 
 }  // namespace nvcv_cached

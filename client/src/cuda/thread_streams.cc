@@ -67,22 +67,26 @@ StreamTable& ThreadStreams::FindTable(TimelinePool& pool) {
   return *(last_ = tables_.back().get());
 }
 
-absl::Status ThreadStreams::Wait(const Gpu& gpu, CUstream later, CUstream earlier) {
-  if (!gpu.IsAlive()) return ResetStatus();
-  ContextScope scope(gpu);
+absl::Status ThreadStreams::Wait(const OnGpu& later, const OnGpu& earlier) {
+  const Gpu& gpu = earlier.gpu;
+  if (!gpu.IsAlive() || !later.gpu.IsAlive()) return ResetStatus();
   const CudaDriver& driver = gpu.driver();
-  if (event_of_ != &gpu) {
-    if (event_ != nullptr && event_of_->IsAlive()) driver.EventDestroy(event_);
-    event_of_ = nullptr;
-    RelaxedCapture relaxed(gpu);
-    absl::Status made =
-        gpu.Check(driver.EventCreate(&event_, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
-    if (!made.ok()) return made;
-    event_of_ = &gpu;
+  {
+    ContextScope scope(gpu);
+    if (event_of_ != &gpu) {
+      if (event_ != nullptr && event_of_->IsAlive()) driver.EventDestroy(event_);
+      event_of_ = nullptr;
+      RelaxedCapture relaxed(gpu);
+      absl::Status made =
+          gpu.Check(driver.EventCreate(&event_, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+      if (!made.ok()) return made;
+      event_of_ = &gpu;
+    }
+    absl::Status recorded = gpu.Check(driver.EventRecord(event_, earlier.stream), "cuEventRecord");
+    if (!recorded.ok()) return recorded;
   }
-  absl::Status status = gpu.Check(driver.EventRecord(event_, earlier), "cuEventRecord");
-  if (!status.ok()) return status;
-  return gpu.Check(driver.StreamWaitEvent(later, event_, 0), "cuStreamWaitEvent");
+  ContextScope scope(later.gpu);
+  return gpu.Check(driver.StreamWaitEvent(later.stream, event_, 0), "cuStreamWaitEvent");
 }
 
 StreamTable::~StreamTable() {

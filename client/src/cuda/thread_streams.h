@@ -68,8 +68,12 @@ class ThreadStreams {
     return FindTable(pool);
   }
 
+  struct OnGpu {
+    const Gpu& gpu;
+    CUstream stream;
+  };
   // Makes `later` wait for what is on `earlier` now.
-  absl::Status Wait(const Gpu& gpu, CUstream later, CUstream earlier);
+  absl::Status Wait(const OnGpu& later, const OnGpu& earlier);
 
  private:
   ThreadStreams() = default;

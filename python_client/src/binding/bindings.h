@@ -21,6 +21,7 @@ void BindLayouts(nb::module_& module);
 void BindTensors(nb::module_& module);
 void BindStreams(nb::module_& module);
 void BindCache(nb::module_& module);
+void BindAllocator(nb::module_& module);
 
 // A str of text that need not be UTF-8: other bytes as \xNN. Needs the GIL.
 nb::object TextOf(std::string_view text);

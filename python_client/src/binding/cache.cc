@@ -100,7 +100,7 @@ void BindCache(nb::module_& module) {
              nb::arg("name") = nb::none(), nb::arg("timeout") = nb::none(),
              nb::arg("autostart") = nb::none(), nb::arg("strict_streams") = nb::none(),
              "Connects now, starting a daemon if there is none; what is given wins over the "
-             "environment.\n\n"
+             "environment. A `device` is the calling thread's from here on.\n\n"
              "`timeout` is in seconds, of every call that needs the daemon. `strict_streams`: on a "
              "GPU a release waits for all streams.");
 
@@ -113,7 +113,8 @@ void BindCache(nb::module_& module) {
         return "<nvcv_cached.Device " + self.id() + " \"" + self.name() + "\" " +
                std::to_string(self.total_bytes()) + " bytes>";
       });
-  module.def("device", &device, "The device that objects are made on; connects to none.");
+  module.def("device", &device,
+             "The device that this thread's objects are made on; connects to none.");
 }
 
 }  // namespace nvcv_cached::python

@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <unordered_map>
 
@@ -19,20 +20,24 @@ constexpr const char* kNames[] = {
     "_2F32", "_3F32", "_4F32", "_2F64", "_3F64", "_4F64", "_2C64", "_3C64", "_4C64", "_2C128"};
 
 // Strong references for the life of the process, dropped by nobody: modules outlive the
-// interpreter's end.
-nb::handle Numpy(const char* name) {
-  static nb::handle module = nb::module_::import_("numpy").release();
-  return nb::object(module.attr(name)).release();
+// interpreter's end. Not static objects with an initialiser: the import lets the GIL go, and a
+// thread that waits for the initialiser's lock with the GIL in its hand would wait for ever.
+nb::handle OfNumpy(const char* name, std::atomic<PyObject*>& kept) {
+  if (PyObject* const known = kept.load(std::memory_order_acquire)) return known;
+  nb::object found = nb::module_::import_("numpy").attr(name);
+  PyObject* nobody = nullptr;
+  if (!kept.compare_exchange_strong(nobody, found.ptr(), std::memory_order_acq_rel)) return nobody;
+  return found.release();
 }
 
 nb::handle DtypeClass() {
-  static nb::handle dtype = Numpy("dtype");
-  return dtype;
+  static constinit std::atomic<PyObject*> dtype{nullptr};
+  return OfNumpy("dtype", dtype);
 }
 
 nb::handle GenericClass() {
-  static nb::handle generic = Numpy("generic");
-  return generic;
+  static constinit std::atomic<PyObject*> generic{nullptr};
+  return OfNumpy("generic", generic);
 }
 
 char KindLetter(DataKind kind) {

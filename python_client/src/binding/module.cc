@@ -18,4 +18,5 @@ NB_MODULE(_core, module) {
   python::BindStreams(module);
   python::BindTensors(module);
   python::BindCache(module);
+  python::BindAllocator(module);
 }

@@ -22,9 +22,14 @@ struct PyStream {
 
 std::atomic<std::uint64_t> g_next_id{1};
 
-nb::object& DefaultStream() {
-  static auto* const stream = new nb::object(nb::cast(PyStream{Stream(nullptr), nb::object(), 0}));
-  return *stream;
+// Never dropped. No static object with an initialiser, which must not let the GIL go.
+nb::handle DefaultStream() {
+  static constinit std::atomic<PyObject*> kept{nullptr};
+  if (PyObject* const known = kept.load(std::memory_order_acquire)) return known;
+  nb::object made = nb::cast(PyStream{Stream(nullptr), nb::object(), 0});
+  PyObject* nobody = nullptr;
+  if (!kept.compare_exchange_strong(nobody, made.ptr(), std::memory_order_acq_rel)) return nobody;
+  return made.release();
 }
 
 // One per thread, left to the end of the process: a thread may end without the GIL.

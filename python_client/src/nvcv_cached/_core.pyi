@@ -341,7 +341,7 @@ def stats(scope: str = 'process') -> dict[str, int]:
 
 def connect(device: str | None = None, address: str | None = None, name: str | None = None, timeout: float | None = None, autostart: bool | None = None, strict_streams: bool | None = None) -> None:
     """
-    Connects now, starting a daemon if there is none; what is given wins over the environment.
+    Connects now, starting a daemon if there is none; what is given wins over the environment. A `device` is the calling thread's from here on.
 
     `timeout` is in seconds, of every call that needs the daemon. `strict_streams`: on a GPU a release waits for all streams.
     """
@@ -367,4 +367,19 @@ class Device:
     def __repr__(self) -> str: ...
 
 def device() -> Device:
-    """The device that objects are made on; connects to none."""
+    """The device that this thread's objects are made on; connects to none."""
+
+def allocate(size_bytes: int, device: int, stream: int) -> int:
+    """
+    A pointer to so many bytes for work on that stream; MemoryError says why not.
+
+    `device` is a GPU in this process's numbering, -1 the thread's device.
+    """
+
+def free(pointer: int, device: int, stream: int) -> None:
+    """
+    Gives back what `allocate` returned, after the work that the stream has now.
+    """
+
+def library_path() -> str:
+    """Where the C++ library was loaded from."""

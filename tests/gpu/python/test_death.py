@@ -183,3 +183,21 @@ def test_a_program_that_ends_with_work_under_way_ends_quietly(roomy, client, gat
     worker(SUBMIT.format(gate.name) + "u = tensor(4096); pointer(u); del u\ngate.open()")
     code, said = worker.leave()
     assert (code, said) == (0, "")
+
+
+def test_a_host_callback_that_never_returns_holds_up_its_own_block_alone(one_block, client):
+    """cuLaunchHostFunc of a function that waits for ever: what is behind it is never done, what is beside it is."""
+    worker = client(one_block)
+    worker(
+        "rest = [tensor(BLOCK) for _ in range(15)]\nt = tensor(BLOCK); h = driver.stream()\n"
+        "with nvcv.as_stream(h): p = pointer(t)\n"
+        "for_ever = ctypes.cast(ctypes.CDLL(None).pause, ctypes.c_void_p)\n"
+        f"driver.LaunchHostFunc(h, for_ever, None); driver.fill(p, {WORD}, BLOCK, h)\ndel t"
+    )
+    refuses(client(one_block, timeout=0.5))
+    other = client(one_block, timeout=20.0)
+    worker(f"u = rest.pop(); q = pointer(u); driver.fill(q, {WORD}, BLOCK, LEGACY); del u")
+    takes_and_keeps(other)  # what was beside it changes hands
+    refuses(client(one_block, timeout=0.5))
+    worker.kill()
+    takes_and_keeps(client(one_block, timeout=20.0))
