@@ -14,12 +14,34 @@ void Append(std::string& text, int64_t number) {
 }  // namespace
 
 std::string SpecText(const Spec& spec) {
-  std::string text(spec.kind == Kind::kBuffer ? "Buffer " : "Tensor ");
+  std::string text;
+  switch (spec.kind) {
+    case Kind::kImage:
+      text = "Image ";
+      Append(text, spec.extents[0]);
+      text += 'x';
+      Append(text, spec.extents[1]);
+      return text + ' ' + spec.format().name();
+    case Kind::kImageBatch:
+      text = "ImageBatch ";
+      Append(text, spec.extents[0]);
+      return text;
+    case Kind::kTensorBatch:
+      text = "TensorBatch ";
+      Append(text, spec.extents[0]);
+      return text;
+    case Kind::kBuffer:
+      text = "Buffer ";
+      Append(text, spec.extents[0]);
+      return text;
+    case Kind::kTensor:
+      break;
+  }
+  text = "Tensor ";
   for (int i = 0; i < spec.rank; ++i) {
     if (i > 0) text += 'x';
     Append(text, spec.extents[i]);
   }
-  if (spec.kind == Kind::kBuffer) return text;
   text += ' ';
   for (char c : spec.data_type().name()) {
     text += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);

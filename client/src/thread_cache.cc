@@ -228,6 +228,7 @@ Item* ThreadCache::Make(const Spec& spec, const Footprint& footprint, const Leas
     return nullptr;
   }
   item->Hold(lease);
+  item->counted_bytes = footprint.size_bytes;
   item->owner = this;
   item->SetCounters(tag_);
   return item;

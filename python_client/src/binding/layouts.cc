@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "arguments.h"
 #include "bindings.h"
 #include "nvcv_cached/tensor_layout.h"
 
@@ -20,7 +21,7 @@ constexpr const char* kNames[] = {
     "NDHWC", "FDHW", "NFDHW", "CFDHW", "FCDHW", "FDHWC", "NCFDHW", "NFCDHW", "NFDHWC"};
 
 bool SameLabels(const TensorLayout& self, nb::handle other) {
-  if (nb::isinstance<TensorLayout>(other)) return self == *nb::inst_ptr<TensorLayout>(other);
+  if (const auto* layout = InstanceOf<TensorLayout>(other)) return self == *layout;
   if (!PyUnicode_Check(other.ptr())) return false;
   Py_ssize_t length = 0;
   const char* text = PyUnicode_AsUTF8AndSize(other.ptr(), &length);
@@ -31,19 +32,18 @@ bool SameLabels(const TensorLayout& self, nb::handle other) {
   return self.view() == std::string_view(text, static_cast<std::size_t>(length));
 }
 
-// The members are instances that hang on their own class; the collector must see that circle to end
-// it.
-int VisitClass(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  return 0;
+// One object for each, left to the end of the process.
+void AddMember(nb::class_<TensorLayout>& layout, const char* name, const TensorLayout& labels) {
+  const nb::handle member = nb::cast(labels).release();
+  layout.def_prop_ro_static(
+      name, [member](nb::handle) { return nb::borrow(member); },
+      nb::sig("def fixed(self, /) -> TensorLayout"));
 }
-
-PyType_Slot g_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(VisitClass)}, {0, nullptr}};
 
 }  // namespace
 
 void BindLayouts(nb::module_& module) {
-  auto layout = nb::class_<TensorLayout>(module, "TensorLayout", nb::type_slots(g_slots),
+  auto layout = nb::class_<TensorLayout>(module, "TensorLayout",
                                          "The labels of a tensor's dimensions, such as 'NHWC': up "
                                          "to 15 characters. A str does wherever a layout "
                                          "is taken.");
@@ -67,8 +67,8 @@ void BindLayouts(nb::module_& module) {
           "__reduce__",
           [](nb::handle) -> nb::object { throw nb::type_error("TensorLayout cannot be pickled"); },
           nb::sig("def __reduce__(self) -> str | tuple[object, ...]"));
-  layout.attr("NONE") = nb::cast(TensorLayout());
-  for (const char* name : kNames) layout.attr(name) = nb::cast(TensorLayout(name));
+  AddMember(layout, "NONE", TensorLayout());
+  for (const char* name : kNames) AddMember(layout, name, TensorLayout(name));
 }
 
 }  // namespace nvcv_cached::python

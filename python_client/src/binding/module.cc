@@ -14,7 +14,12 @@ NB_MODULE(_core, module) {
   python::BindWaits();
   python::BindDataTypes(module);
   python::BindLayouts(module);
+  python::BindFormats(module);
   python::BindStreams(module);
+  python::BindResources(module);
   python::BindTensors(module);
+  python::BindImages(module);
+  python::BindBatches(module);
+  python::BindExternalItems(module);
   python::BindCache(module);
 }
