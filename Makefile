@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+DEVICE ?= host
 
 venv := .venv
 python := $(venv)/bin/python
@@ -18,14 +19,14 @@ help:
 	@echo 'make test       every test, under one ctest'
 	@echo 'make test-long  the long runs too: millions of steps, thousands of kills'
 	@echo 'make build      build/bin/nvcv-cached, build/bin/nvcv-cachectl, the Python package in .venv'
-	@echo 'make bench      the benchmarks against their budgets; JSON in bench-out/'
+	@echo 'make bench      the benchmarks against their budgets, DEVICE=cuda:0 for those of a GPU; JSON in bench-out/'
 	@echo 'make gpu-bundle an archive with the GPU tests and benchmarks, for a machine with a GPU'
 	@echo 'make mutants    breaks each rule on purpose; the test of its name must see it'
 	@echo 'make install    programs, library and headers into PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make format     clang-format and ruff rewrite the sources'
 	@echo 'make lint       clang-format, clang-tidy (if installed), ruff, mypy; changes nothing'
 	@echo 'make lock       renews requirements*.txt from requirements*.in; the only target that chooses versions'
-	@echo 'variables: PYTHON=$(PYTHON) PREFIX=$(PREFIX) JOBS=$(JOBS) YES=1 (install packages without asking)'
+	@echo 'variables: PYTHON=$(PYTHON) PREFIX=$(PREFIX) JOBS=$(JOBS) DEVICE=$(DEVICE) YES=1 (install packages without asking)'
 
 # --- set-up: what the system lacks, then .venv from the lock files. A second run needs no network.
 
@@ -73,7 +74,7 @@ demo: build
 bench: build
 	cmake -S . -B build -DNVCV_CACHED_BENCH=ON >/dev/null
 	cmake --build build --parallel $(JOBS)
-	$(python) bench/run.py
+	$(python) bench/run.py --device $(DEVICE)
 
 # An archive that runs the GPU's tests on a machine without this build: tar xf it there, then bundle/run-tests.
 gpu-bundle: programs

@@ -15,14 +15,15 @@ BIN = pathlib.Path(os.environ.get("NVCV_CACHED_BUILD", ROOT / "build")) / "bin"
 class Daemon:
     """Use as a context manager; leaves nothing behind."""
 
-    def __init__(self, **settings):
+    def __init__(self, device="host", **settings):
+        self._device = device
         self._directory = tempfile.TemporaryDirectory(prefix="nvcv-bench-")
         self.socket = os.path.join(self._directory.name, "host.sock")
         self._flags = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the daemon
 
     def __enter__(self):
-        command = [BIN / "nvcv-cached", "--device=host", f"--socket={self.socket}", *self._flags]
+        command = [BIN / "nvcv-cached", f"--device={self._device}", f"--socket={self.socket}", *self._flags]
         self._process = subprocess.Popen(command, stderr=self._log, stdout=self._log, env=self.environment())
         deadline = time.monotonic() + 10
         while subprocess.run([*self.ctl(), "ping"], capture_output=True).returncode != 0:
@@ -49,7 +50,8 @@ class Daemon:
     def environment(self):
         """For clients: this daemon and no other."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("NVCV_CACHED_")}
-        return kept | {"NVCV_CACHED_ADDRESS": self.socket, "NVCV_CACHED_AUTOSTART": "0", "NVCV_CACHED_DEVICE": "host"}
+        kept |= {"NVCV_CACHED_ADDRESS": self.socket, "NVCV_CACHED_AUTOSTART": "0"}
+        return kept | ({"NVCV_CACHED_DEVICE": "host"} if self._device == "host" else {})
 
     def ctl(self):
         return [str(BIN / "nvcv-cachectl"), "--address", self.socket]
@@ -76,6 +78,10 @@ class Daemon:
             except FileNotFoundError:
                 continue
         return sum(sizes.values())
+
+    def slab_bytes(self):
+        """Slab bytes by whoever knows best: the kernel on the host, the books on a GPU."""
+        return self.kernel_bytes() if self._device == "host" else self.pool_bytes()
 
     def cpu_seconds(self):
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -9,12 +9,12 @@ moment of the machine meets them all.
 import json
 import statistics
 import sys
-import threading
 import time
 from multiprocessing import shared_memory
 
 import numpy as np
 import nvcv_cached as nvcv
+from on_threads import wall_per_call
 
 SHAPE = (1000, 1000, 3)
 NBYTES = 12_000_000
@@ -57,25 +57,6 @@ def timed(function, loops):
     return (time.perf_counter() - start) / loops * 1e6
 
 
-def threads_per_call(count, loops=20_000):
-    """Microseconds of wall time per call of one thread, `count` threads at once (they share the GIL)."""
-    barrier = threading.Barrier(count + 1)
-
-    def work():
-        tensor(10)
-        barrier.wait()
-        tensor(loops)
-
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    barrier.wait()
-    start = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    return (time.perf_counter() - start) / (loops * count) * 1e6
-
-
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     contenders = {
@@ -95,7 +76,9 @@ def main():
     random_shapes(4096)
     result["random_shapes"] = statistics.median(timed(random_shapes, 10_000) for _ in range(rounds))
     for count in (1, 2, 4, 16):
-        result[f"tensor_hit_{count}_threads"] = statistics.median(threads_per_call(count) for _ in range(3))
+        result[f"tensor_hit_{count}_threads"] = statistics.median(
+            wall_per_call(tensor, count, 20_000) for _ in range(3)
+        )
 
     others = [nvcv.Tensor((i + 1, 64), np.uint8, "HW") for i in range(1000)]
     del others

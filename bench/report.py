@@ -5,7 +5,10 @@ import shutil
 
 
 class Report:
-    def __init__(self, machine):
+    """Of one run; `out` is where it leaves its files."""
+
+    def __init__(self, machine, out):
+        self.out = out
         self._machine = machine
         self._rows = []
         self._attachments = {}
@@ -70,13 +73,13 @@ class Report:
         data = {"machine": self._machine, "rows": self._rows, **self._attachments}
         path.write_text(json.dumps(data, indent=1) + "\n")
 
-    def publish(self, root, out):
+    def publish(self, root):
         results = root / "docs/results"
         results.mkdir(parents=True, exist_ok=True)
         (results / "bench-host.txt").write_text("$ make bench\n" + self.table() + "\n")
         self.write_json(results / "bench-host.json")
-        if (out / "frontier.png").exists():
-            shutil.copy(out / "frontier.png", results / "frontier-host.png")
+        if (self.out / "frontier.png").exists():
+            shutil.copy(self.out / "frontier.png", results / "frontier-host.png")
         readme = root / "README.md"
         begin, end = "<!-- bench:begin -->", "<!-- bench:end -->"
         head, _, rest = readme.read_text().partition(begin)
@@ -93,4 +96,6 @@ class Report:
 
 def _machine_line(machine):
     where = f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}"
+    if "gpu" in machine:
+        where = f"{machine['gpu']}; {where}"
     return f"{where}, {machine['date']}, commit {machine['commit']}"

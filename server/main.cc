@@ -59,7 +59,8 @@ int Fail(ExitCode code, const char* event, const absl::Status& status) {
   return code;
 }
 
-// Sessions take three descriptors each, slabs one.
+// A session takes up to five descriptors (its connection and our copy of it, two pidfds, the
+// descriptor socket), a slab of the host device one.
 void RaiseDescriptorLimit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;

@@ -95,12 +95,15 @@ void Undrain(const GlobalOptions& options) {
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options) {
   CLI::App* clear = app.add_subcommand("clear", "Empties the cache; what is in use stays valid");
   auto session = std::make_shared<uint64_t>(0);
-  clear->add_option("--session", *session, "Of one session only")->check(CLI::PositiveNumber);
+  clear->add_option("--session", *session, "Of one session only")
+      ->check(CLI::PositiveNumber)
+      ->option_text("ID");
   clear->callback([&options, session] { Clear(options, *session); });
 
   CLI::App* trim = app.add_subcommand("trim", "Gives empty slabs back to the device");
   auto size = std::make_shared<std::string>();
-  trim->add_option("SIZE", *size, "Evict idle objects too, until this much is given back");
+  trim->add_option("SIZE", *size, "Evict idle objects too, until this much is given back")
+      ->option_text(" ");
   trim->callback([&options, size] { Trim(options, *size); });
 
   app.add_subcommand("drain", "No new sessions; idle memory goes back; shows who still holds what")

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "client/src/errors.h"
+
 namespace nvcv_cached::cli {
 
 namespace {
@@ -45,7 +47,8 @@ Failure Failure::Of(const grpc::Status& status, const std::string& socket) {
 }
 
 Failure Failure::Of(const absl::Status& status, const std::string& where) {
-  const auto [what, hint] = Split(where + ": " + std::string(status.message()));
+  auto [what, hint] = Split(where + ": " + std::string(status.message()));
+  if (hint.empty()) hint = client::HintOf(status);
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
       return {ExitCode::kUsage, "invalid_argument", what, hint};

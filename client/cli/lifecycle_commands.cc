@@ -34,9 +34,9 @@ void Say(const GlobalOptions& options, const std::string& what, const std::strin
   Print(what + " pid " + std::to_string(pid) + " at " + socket + "\n");
 }
 
-// Waits until `done`, at most ten seconds.
+// Waits until `done`, at most for `limit`.
 template <class Condition>
-bool Within(std::chrono::seconds limit, Condition done) {
+bool Within(std::chrono::milliseconds limit, Condition done) {
   const auto deadline = steady_clock::now() + limit;
   while (!done()) {
     if (steady_clock::now() > deadline) return false;
@@ -61,14 +61,13 @@ void Start(const GlobalOptions& options) {
     auto started = client::StartedDaemon::Start(*settings, *address);
     if (!started.ok()) Fail(started.status());
     absl::Status status;
-    const bool up = Within(std::chrono::seconds(10), [&] {
+    const bool up = Within(client::kStartTimeout, [&] {
       status = started->Check();
       return !status.ok() || listening();
     });
     if (!status.ok()) Fail(status);
     if (!up) {
-      Fail(absl::DeadlineExceededError("the daemon does not listen after 10 s; its log " +
-                                       started->log_path() + " ends: " + started->LogTail()));
+      Fail(started->DidNotAnswer(client::kStartTimeout, "nobody listens there"));
     }
   }
   const Daemon daemon(address->path, options.timeout);

@@ -165,9 +165,12 @@ void AddListCommands(CLI::App& app, const GlobalOptions& options) {
   CLI::App* leases = app.add_subcommand("leases", "Every object with its holder, spec and age");
   auto session = std::make_shared<uint64_t>(0);
   auto state = std::make_shared<std::string>();
-  leases->add_option("--session", *session, "Of one session only")->check(CLI::PositiveNumber);
+  leases->add_option("--session", *session, "Of one session only")
+      ->check(CLI::PositiveNumber)
+      ->option_text("ID");
   leases->add_option("--state", *state, "In one state only")
-      ->check(CLI::IsMember({"in-use", "idle", "draining", "quarantined"}));
+      ->check(CLI::IsMember({"in-use", "idle", "draining", "quarantined"}))
+      ->option_text("in-use|idle|draining|quarantined");
   leases->callback([&options, session, state] { Leases(options, *session, *state); });
 }
 

@@ -1,6 +1,12 @@
 // nvcv-cachectl: looks at daemons and changes their settings. Looking never starts one.
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "client/cli/commands.h"
@@ -12,25 +18,83 @@ namespace {
 
 using namespace nvcv_cached::cli;  // NOLINT: this file is the program
 
+constexpr char kAddressVariable[] = "NVCV_CACHED_ADDRESS";
+constexpr double kLongestWatch = 24 * 3600;
+
+std::string CheckWatch(const std::string& text) {
+  double seconds = 0;
+  if (CLI::detail::lexical_cast(text, seconds) && seconds > 0 && seconds <= kLongestWatch) {
+    return {};
+  }
+  return "\"" + text + "\" is no time between two looks; write seconds above 0, at most 86400";
+}
+
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options, std::string& timeout) {
-  app.add_option("-d,--device", options.device, "The daemon of this device (host, GPU-...)");
-  app.add_option("--address", options.address, "The daemon at this socket")
-      ->envname("NVCV_CACHED_ADDRESS");
-  app.add_option("--timeout", timeout, "Of each call")->capture_default_str();
-  app.add_option("-o,--output", options.output, "table, wide or json")
+  app.add_option("-d,--device", options.device, "The daemon of this device (host, GPU-...)")
+      ->option_text("DEVICE");
+  app.add_option("--address", options.address,
+                 std::string("The daemon at this socket; else $") + kAddressVariable)
+      ->option_text("PATH");
+  app.add_option("--timeout", timeout, "Of each call (5s)")->option_text("TIME");
+  app.add_option("-o,--output", options.output, "How to print (table)")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Output>{
           {"table", Output::kTable}, {"wide", Output::kWide}, {"json", Output::kJson}}))
+      ->option_text("table|wide|json")
       ->take_last();
-  app.add_flag("!--no-headers", options.headers, "Rows only");
-  app.add_option("--sort", options.sort, "By this column, largest first; -COLUMN smallest first");
-  app.add_option("-n", options.rows, "The first N rows only");
-  app.add_option("--color", options.color, "auto, always or never")
+  app.add_flag_callback(
+      "--no-headers", [&options] { options.headers = false; }, "Rows only");
+  app.add_option("--sort", options.sort, "By this column, largest first; -COLUMN smallest first")
+      ->option_text("COLUMN");
+  app.add_option("-n", options.rows, "The first N rows only")->option_text("N");
+  app.add_option("--color", options.color, "Colours (auto)")
+      ->option_text("auto|always|never")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Color>{
           {"auto", Color::kAuto}, {"always", Color::kAlways}, {"never", Color::kNever}}));
   app.add_flag("--all", options.all, "Change every daemon of the node");
   app.add_option("-w,--watch", options.watch_seconds, "Repeat every SEC seconds (2)")
+      ->option_text("[SEC]")
       ->expected(0, 1)
-      ->default_str("2");
+      ->default_str("2")
+      ->check(CheckWatch);
+}
+
+// What was named on the command line is meant, whatever the environment says.
+void ChooseDaemon(GlobalOptions& options) {
+  if (!options.device.empty() || !options.address.empty()) {
+    ::unsetenv(kAddressVariable);  // `start` reads it as a client does
+  } else if (const char* address = std::getenv(kAddressVariable); address != nullptr) {
+    options.address = address;
+  }
+}
+
+// Of a command line that does not parse: the parser may not have come to -o.
+Output OutputAsked(int argc, char** argv) {
+  Output output = Output::kTable;
+  for (int i = 1; i < argc; ++i) {
+    std::string_view word = argv[i];
+    std::string_view value;
+    if (word == "-o" || word == "--output") {
+      value = i + 1 < argc ? argv[i + 1] : "";
+    } else if (word.substr(0, 9) == "--output=") {
+      value = word.substr(9);
+    } else if (word.substr(0, 2) == "-o") {
+      value = word.substr(2);
+      if (!value.empty() && value.front() == '=') value.remove_prefix(1);
+    }
+    if (!value.empty()) output = value == "json" ? Output::kJson : Output::kTable;
+  }
+  return output;
+}
+
+// Output that got lost is a failure.
+void CheckWritten() {
+  errno = 0;
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return;
+  throw Failure(ExitCode::kFailed, "write_failed",
+                std::string("the output could not be written: ") +
+                    (errno != 0 ? std::strerror(errno) : "the error came earlier"),
+                "make room where it goes, or send it elsewhere");
 }
 
 int Run(int argc, char** argv) {
@@ -61,24 +125,32 @@ int Run(int argc, char** argv) {
                       "write at most 24h");
       }
       options.timeout = **parsed;
+      ChooseDaemon(options);
     });
     do {
       app.parse(argc, argv);
-      std::fflush(stdout);
+      CheckWritten();
       if (options.watch_seconds) {
         std::this_thread::sleep_for(std::chrono::duration<double>(*options.watch_seconds));
         Print(std::string("\n"));
       }
     } while (options.watch_seconds);
+  } catch (const CLI::Success& help) {
+    app.exit(help);
+    CheckWritten();
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
-  } catch (const Failure& failure) {
-    Print(failure, options.output);
-    return static_cast<int>(failure.code());
+    throw Failure(ExitCode::kUsage, "usage", error.what(), "nvcv-cachectl --help");
   }
   return 0;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) { return Run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const Failure& failure) {
+    Print(failure, OutputAsked(argc, argv));
+    return static_cast<int>(failure.code());
+  }
+}

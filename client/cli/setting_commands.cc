@@ -146,7 +146,7 @@ void AddSettingCommands(CLI::App& app, const GlobalOptions& options) {
   auto value = std::make_shared<std::string>();
   CLI::App* limit =
       app.add_subcommand("limit", "What counts as cached at most; prints it, or sets SIZE");
-  limit->add_option("SIZE", *value, "8GiB, 50%, bytes");
+  limit->add_option("SIZE", *value, "8GiB, 50%, bytes")->option_text(" ");
   limit->callback([&options, value] {
     value->empty() ? PrintSetting(options, "limit") : SetLimit(options, *value);
   });
@@ -154,7 +154,9 @@ void AddSettingCommands(CLI::App& app, const GlobalOptions& options) {
   auto policy_name = std::make_shared<std::string>();
   CLI::App* policy = app.add_subcommand(
       "policy", "Who goes when the limit is hit; prints it, or sets lru or clear");
-  policy->add_option("NAME", *policy_name, "lru or clear")->check(CLI::IsMember({"lru", "clear"}));
+  policy->add_option("NAME", *policy_name, "lru or clear")
+      ->check(CLI::IsMember({"lru", "clear"}))
+      ->option_text("lru|clear");
   policy->callback([&options, policy_name] {
     policy_name->empty() ? PrintSetting(options, "policy") : SetPolicy(options, *policy_name);
   });
@@ -163,9 +165,10 @@ void AddSettingCommands(CLI::App& app, const GlobalOptions& options) {
   auto session = std::make_shared<uint64_t>(0);
   CLI::App* quota =
       app.add_subcommand("quota", "Leased bytes of one session at most; prints it, or sets SIZE");
-  quota->add_option("SIZE", *quota_text, "8GiB, 50%, bytes or none");
+  quota->add_option("SIZE", *quota_text, "8GiB, 50%, bytes or none")->option_text(" ");
   quota->add_option("--session", *session, "Of this session instead of every session")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::PositiveNumber)
+      ->option_text("ID");
   quota->callback([&options, quota_text, session] {
     if (!quota_text->empty()) return SetQuota(options, *quota_text, *session);
     *session == 0 ? PrintSetting(options, "quota") : PrintQuotaOf(options, *session);

@@ -88,7 +88,8 @@ Json SettingValue(const v1::Setting& setting) {
 std::string ShownSetting(const v1::Setting& setting) {
   static const std::set<std::string> kSizes{"capacity", "limit", "quota", "slab-size"};
   const Json value = SettingValue(setting);
-  if (kSizes.count(setting.key()) > 0 && value.is_number()) return FormatSize(value.get<uint64_t>());
+  if (kSizes.count(setting.key()) > 0 && value.is_number())
+    return FormatSize(value.get<uint64_t>());
   return Escaped(setting.value());
 }
 

@@ -193,7 +193,8 @@ void AddStatusCommands(CLI::App& app, const GlobalOptions& options) {
   app.add_subcommand("status", "One line per daemon")->callback([&options] { Status(options); });
   CLI::App* stats = app.add_subcommand("stats", "Every counter");
   auto since = std::make_shared<std::string>();
-  stats->add_option("--since", *since, "Wait this long and show rates instead (10s)");
+  stats->add_option("--since", *since, "Wait this long and show rates instead (10s)")
+      ->option_text("TIME");
   auto last = std::make_shared<bool>(false);
   stats->add_flag("--last", *last, "Of daemons that have left")->excludes("--since");
   stats->callback([&options, since, last] { Stats(options, *since, *last); });

@@ -22,6 +22,7 @@
 #include "absl/strings/str_split.h"
 #include "client/src/errors.h"
 #include "proto/socket_paths.h"
+#include "proto/units.h"
 
 extern char** environ;
 
@@ -135,8 +136,10 @@ absl::StatusOr<std::string> FindDaemon(const Settings& settings) {
       absl::StrCat("no program nvcv-cached in ", absl::StrJoin(looked, ", ")));
 }
 
-StartedDaemon::StartedDaemon(std::string program, std::string log_path, UniqueFd exit_report)
+StartedDaemon::StartedDaemon(std::string program, std::string socket_path, std::string log_path,
+                             UniqueFd exit_report)
     : program_(std::move(program)),
+      socket_path_(std::move(socket_path)),
       log_path_(std::move(log_path)),
       exit_report_(std::move(exit_report)) {}
 
@@ -158,9 +161,12 @@ absl::StatusOr<StartedDaemon> StartedDaemon::Start(const Settings& settings,
       ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   int ends[2];
   if (!log || ::pipe2(ends, O_CLOEXEC) != 0) {
-    return absl::UnavailableError(absl::StrCat("no daemon at ", address.path, ", and its log ",
-                                               log_path,
-                                               " cannot be opened: ", std::strerror(errno)));
+    return WithHint(
+        absl::UnavailableError(absl::StrCat("no daemon at ", address.path, ", and the log of one, ",
+                                            log_path,
+                                            ", cannot be opened: ", std::strerror(errno))),
+        absl::StrCat("make the directory ", address.path.substr(0, address.path.rfind('/')),
+                     " and the right to write there, or name a socket elsewhere"));
   }
   UniqueFd report(ends[0]), reporter(ends[1]);
 
@@ -187,12 +193,14 @@ absl::StatusOr<StartedDaemon> StartedDaemon::Start(const Settings& settings,
   int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) {
-    return absl::UnavailableError(absl::StrCat("starting ", *program, ": ", std::strerror(error)));
+    return WithHint(
+        absl::UnavailableError(absl::StrCat("starting ", *program, ": ", std::strerror(error))),
+        "raise this user's or container's limit of processes (ulimit -u, pids.max)");
   }
   // It ends at once. ECHILD: the application ignores SIGCHLD, or waits for everything.
   while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
-  return StartedDaemon(*std::move(program), std::move(log_path), std::move(report));
+  return StartedDaemon(*std::move(program), address.path, std::move(log_path), std::move(report));
 }
 
 absl::Status StartedDaemon::Check() {
@@ -205,16 +213,30 @@ absl::Status StartedDaemon::Check() {
     }
     wait_status_ = status;
   }
-  if (WIFEXITED(*wait_status_) && WEXITSTATUS(*wait_status_) == kExitAnotherDaemon) {
-    return absl::OkStatus();
-  }
-  std::string end = WIFSIGNALED(*wait_status_)
-                        ? absl::StrCat("was killed by signal ", WTERMSIG(*wait_status_))
-                        : absl::StrCat("exited with code ", WEXITSTATUS(*wait_status_));
-  return WithHint(
-      absl::UnavailableError(absl::StrCat("no daemon, and the one started, ", program_, ", ", end,
-                                          "; log ", log_path_, ": ", LogTail())),
-      absl::StrCat("read the log, or run ", program_, " by hand"));
+  if (found_another()) return absl::OkStatus();
+  return Failed(WIFSIGNALED(*wait_status_)
+                    ? absl::StrCat("was killed by signal ", WTERMSIG(*wait_status_))
+                    : absl::StrCat("exited with code ", WEXITSTATUS(*wait_status_)));
+}
+
+bool StartedDaemon::found_another() const {
+  return wait_status_ && WIFEXITED(*wait_status_) &&
+         WEXITSTATUS(*wait_status_) == kExitAnotherDaemon;
+}
+
+absl::Status StartedDaemon::DidNotAnswer(std::chrono::milliseconds time,
+                                         absl::string_view found) const {
+  return Failed(absl::StrCat(found_another() ? absl::StrCat("exited with code ", kExitAnotherDaemon,
+                                                            ": another daemon has the lock, which")
+                                             : "is running, but",
+                             " did not answer in ", FormatDuration(time), " (", found, ")"));
+}
+
+absl::Status StartedDaemon::Failed(absl::string_view found) const {
+  return WithHint(absl::UnavailableError(absl::StrCat("no daemon at ", socket_path_,
+                                                      ", and the one started, ", program_, ", ",
+                                                      found, "; log ", log_path_, ": ", LogTail())),
+                  absl::StrCat("read the log, or run ", program_, " by hand"));
 }
 
 std::string StartedDaemon::LogTail() const {

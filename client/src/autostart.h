@@ -8,11 +8,13 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/options.h"
 #include "proto/unique_fd.h"
@@ -23,6 +25,9 @@ namespace nvcv_cached::client {
 // NOT_FOUND lists where it looked.
 absl::StatusOr<std::string> FindDaemon(const Settings& settings);
 
+// A started daemon's time to answer.
+inline constexpr std::chrono::milliseconds kStartTimeout{10000};
+
 class StartedDaemon {
  public:
   // Begins to start it.
@@ -32,13 +37,20 @@ class StartedDaemon {
   // log's last lines and the log's path.
   absl::Status Check();
 
-  const std::string& log_path() const { return log_path_; }
-  std::string LogTail() const;
+  // It ended because another daemon serves there, as Check saw.
+  bool found_another() const;
+
+  // UNAVAILABLE, as Check's: it had `time` to answer, and did not; `found` says how that showed.
+  absl::Status DidNotAnswer(std::chrono::milliseconds time, absl::string_view found) const;
 
  private:
-  StartedDaemon(std::string program, std::string log_path, UniqueFd exit_report);
+  StartedDaemon(std::string program, std::string socket_path, std::string log_path,
+                UniqueFd exit_report);
+  absl::Status Failed(absl::string_view found) const;
+  std::string LogTail() const;
 
   std::string program_;
+  std::string socket_path_;
   std::string log_path_;
   UniqueFd exit_report_;  // its wait status arrives here if it ends while this object lives
   std::optional<int> wait_status_;

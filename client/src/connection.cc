@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/autostart.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
 #include "client/src/host_memory.h"
@@ -14,6 +15,7 @@
 #include "client/src/log.h"
 #include "client/src/opening.h"
 #include "client/src/session.h"
+#include "client/src/utf8.h"
 #include "client/src/wait.h"
 #include "nvcv_cached/v1/session.pb.h"
 #include "proto/units.h"
@@ -62,6 +64,14 @@ absl::Status Explain(const absl::Status& status, const std::string& asked, const
                   "check that process, or raise NVCV_CACHED_TIMEOUT");
 }
 
+absl::Status TwoDaemonsWentAway(const std::string& asked) {
+  return WithHint(
+      absl::UnavailableError(absl::StrCat(asked,
+                                          ": two daemons went away under it, one after the "
+                                          "other; tensors you hold stay valid")),
+      "see why in the daemon's log, then try again");
+}
+
 }  // namespace
 
 Connection::Connection() = default;
@@ -102,32 +112,87 @@ absl::Status Connection::Connect(const Options& options) {
       settings_ = *std::move(settings);
     }
   }
-  return Traits().status();
+  absl::StatusOr<Settings> settings = SettingsNow();
+  if (!settings.ok()) return settings.status();
+  const Deadline deadline = Clock::now() + settings->timeout;
+  absl::Status last;
+  for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+    absl::StatusOr<std::shared_ptr<Link>> link = Ready(deadline, Start::kAllowed);
+    if (!link.ok()) return link.status();
+    // A daemon that died a moment ago is noticed at the latest by asking it.
+    const Deadline answer_by = std::max(deadline, Clock::now() + milliseconds(100));
+    last = Query(**link, *settings, "connecting", Scope::kProcess, 0, answer_by).status();
+    if (!absl::IsAborted(last)) return last;
+  }
+  return TwoDaemonsWentAway("connecting");
 }
 
 // ---- finding a session ---------------------------------------------------------------
 
+// Somebody else is opening the session. A caller who may start a daemon waits for one that is being
+// started, as its starter does.
+absl::Status Connection::AwaitOpening(std::unique_lock<std::mutex>& lock, Deadline deadline,
+                                      Start start, const Settings& settings) {
+  const bool starts = opening_start_ == Start::kAllowed && settings.autostart;
+  const Deadline until =
+      start == Start::kAllowed && starts ? deadline + kStartTimeout + milliseconds(500) : deadline;
+  absl::Status waited = WaitUntil(changed_, lock, until, [&] { return leaving_ || !opening_; });
+  if (waited.ok() && !leaving_ && (link_ == nullptr || link_->closed()) &&
+      Clock::now() >= deadline) {
+    return last_attempt_;
+  }
+  if (!absl::IsDeadlineExceeded(waited)) return waited;
+  return WithHint(
+      absl::UnavailableError(absl::StrCat(
+          "no daemon", settings.device.empty() ? "" : " for ", settings.device,
+          " yet: another thread of this process is ", starts ? "starting one" : "connecting",
+          ", not done in ", FormatDuration(settings.timeout))),
+      "try again, or raise NVCV_CACHED_TIMEOUT");
+}
+
+// The session is there for everybody from here on; the lock is held.
+absl::Status Connection::Publish(std::unique_ptr<Link> link, std::optional<uint64_t> told_limit) {
+  if (!keeper_runs_) {
+    if (absl::Status runs = RunKeeper(); !runs.ok()) return runs;
+  }
+  // A limit that was set since its Hello was written.
+  if (limit_bytes_ != told_limit) (void)link->TellLimit(*limit_bytes_);  // fails with the link only
+  if (link_ != nullptr) CountOff(*link_);
+  link_ = std::move(link);
+  was_connected_ = true;
+  const v1::Device& device = link_->welcome().device();
+  device_.emplace(device.kind(), device.id(), device.name(), device.total_bytes());
+  traits_ = DeviceTraits{.is_host = device.kind() == "host",
+                         .row_alignment = device.row_alignment(),
+                         .base_alignment = device.base_alignment()};
+  WarnOfLimit();
+  back_off_.Reset();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start start) {
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
-  absl::Status last = absl::UnavailableError("no daemon in time");
   BackOff back_off;
   std::unique_lock lock(mutex_);
   while (true) {
     if (leaving_) return absl::UnavailableError("this process is ending");
-    if (link_ != nullptr && !link_->closed() && !link_->broken()) return link_;
-    const bool mending = link_ != nullptr && !link_->closed();
-    if (mending || opening_) {
+    if (link_ != nullptr && !link_->closed()) {
+      if (!link_->broken()) return link_;
       const std::shared_ptr<Link> old = link_;
       absl::Status waited = WaitUntil(changed_, lock, deadline, [&] {
-        return leaving_ || (mending ? link_ != old || old->closed() || !old->broken() : !opening_);
+        return leaving_ || link_ != old || old->closed() || !old->broken();
       });
-      if (absl::IsCancelled(waited)) return waited;
-      if (!waited.ok())
-        return mending ? Explain(waited, "resuming the session", *settings, *old) : last;
+      if (!waited.ok()) return Explain(waited, "resuming the session", *settings, *old);
+      continue;
+    }
+    if (opening_) {
+      absl::Status waited = AwaitOpening(lock, deadline, start, *settings);
+      if (!waited.ok()) return waited;
       continue;
     }
     opening_ = true;
+    opening_start_ = start;
     // Not before: a child forked earlier must not share it.
     if (!wake_) wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     const bool was_connected = was_connected_;
@@ -140,24 +205,13 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
     lock.unlock();
     absl::StatusOr<std::unique_ptr<Link>> link = OpenLink(opening);
     lock.lock();
+    absl::Status last = link.status();
+    if (link.ok()) last = Publish(*std::move(link), opening.session_limit_bytes);
     opening_ = false;
+    last_attempt_ = last;
     changed_.notify_all();
-    if (link.ok()) {
-      link_ = *std::move(link);
-      was_connected_ = true;
-      const v1::Device& device = link_->welcome().device();
-      device_.emplace(device.kind(), device.id(), device.name(), device.total_bytes());
-      traits_ = DeviceTraits{.is_host = device.kind() == "host",
-                             .row_alignment = device.row_alignment(),
-                             .base_alignment = device.base_alignment()};
-      back_off_.Reset();
-      if (!keeper_runs_) {
-        keeper_runs_ = true;
-        RunKeeper();
-      }
-      continue;
-    }
-    last = link.status();
+    if (last.ok()) continue;
+    if (!keeper_runs_) wake_.reset();
     // A daemon that was there comes back, and one that is leaving makes room; anything else stays
     // as it is.
     const bool may_change = absl::IsUnavailable(last) ||
@@ -171,9 +225,9 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
   }
 }
 
-absl::StatusOr<std::shared_ptr<Link>> Connection::LinkIfOpen() {
+std::shared_ptr<Link> Connection::LinkIfOpen() {
   std::lock_guard lock(mutex_);
-  if (link_ == nullptr || link_->closed() || leaving_) return std::shared_ptr<Link>();
+  if (link_ == nullptr || link_->closed() || leaving_) return nullptr;
   return link_;
 }
 
@@ -214,8 +268,7 @@ absl::StatusOr<std::vector<Lease>> Connection::Acquire(const LeaseRequest& reque
                      **link);
     }
   }
-  return absl::UnavailableError(absl::StrCat("acquire of ", FormatSize(request.size_bytes),
-                                             ": two daemons went away under it"));
+  return TwoDaemonsWentAway(absl::StrCat("acquire of ", FormatSize(request.size_bytes)));
 }
 
 void Connection::Returned(const Lease& lease) noexcept {
@@ -242,7 +295,9 @@ absl::StatusOr<Device> Connection::CurrentDevice() {
   if (!settings.ok()) return settings.status();
   std::lock_guard lock(mutex_);
   if (device_) return *device_;
-  if (settings->device.empty()) return Device("", "", "of the daemon at " + *settings->address, 0);
+  if (settings->device.empty()) {
+    return Device("", "", ToUtf8("of the daemon at " + *settings->address), 0);
+  }
   return Device(settings->device == "host" ? "host" : "cuda", settings->device,
                 settings->device_name, 0);
 }
@@ -264,27 +319,53 @@ absl::StatusOr<std::string> Connection::GpuUuid() {
   return id == "host" ? std::string() : id;
 }
 
+// Said once, as soon as the device is known.
+void Connection::WarnOfLimit() {
+  uint64_t total = settings_->device == "host" ? HostMemoryBytes() : settings_->device_bytes;
+  if (device_) total = device_->total_bytes();
+  if (limit_warned_ || !limit_bytes_ || total == 0 || *limit_bytes_ <= total) return;
+  limit_warned_ = true;
+  Log(LogLevel::kWarning,
+      absl::StrCat("the cache limit of this process, ", FormatSize(*limit_bytes_),
+                   ", is above the device's memory, ", FormatSize(total)));
+}
+
 absl::Status Connection::SetLimit(uint64_t limit_bytes) {
   WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
+  std::shared_ptr<Link> link;
   {
-    std::unique_lock lock(mutex_);
+    // In one step: the limit kept for the next session is the last one told to this one.
+    std::lock_guard lock(mutex_);
     limit_bytes_ = limit_bytes;
-    // A session that is being opened may have said its Hello already.
-    absl::Status waited =
-        WaitUntil(changed_, lock, Clock::now() + settings->timeout, [&] { return !opening_; });
-    if (absl::IsCancelled(waited)) return waited;
+    WarnOfLimit();
+    if (link_ != nullptr && !link_->closed() && !leaving_) {
+      link = link_;
+      if (absl::Status told = link->TellLimit(limit_bytes); absl::IsResourceExhausted(told)) {
+        return told;
+      }
+    }
   }
-  absl::StatusOr<std::shared_ptr<Link>> link = LinkIfOpen();
-  if (*link == nullptr) return absl::OkStatus();
-  v1::ClientMessage message;
-  const uint64_t id = (*link)->NewRequestId();
-  message.mutable_set_limit()->set_request_id(id);
-  message.mutable_set_limit()->set_limit_bytes(limit_bytes);
-  absl::Status status = (*link)->Call(message, id, Clock::now() + settings->timeout).status();
+  if (link == nullptr) return absl::OkStatus();
+  absl::Status status = Query(*link, *settings, "setting the limit", Scope::kProcess, 0,
+                              Clock::now() + settings->timeout)
+                            .status();
   if (absl::IsAborted(status)) return absl::OkStatus();  // it goes with the next Hello
-  return Explain(status, "setting the limit", *settings, **link);
+  return status;
+}
+
+absl::StatusOr<v1::Counts> Connection::Query(Link& link, const Settings& settings,
+                                             const std::string& asked, Scope scope,
+                                             uint32_t thread_tag, Deadline deadline) {
+  v1::ClientMessage message;
+  const uint64_t id = link.NewRequestId();
+  message.mutable_query()->set_request_id(id);
+  message.mutable_query()->set_scope(ToProto(scope));
+  message.mutable_query()->set_thread_tag(thread_tag);
+  absl::StatusOr<Link::Answer> answer = link.Call(message, id, deadline);
+  if (!answer.ok()) return Explain(answer.status(), asked, settings, link);
+  return std::move(*answer->message.mutable_counts());
 }
 
 absl::StatusOr<std::optional<uint64_t>> Connection::Limit() {
@@ -299,66 +380,27 @@ absl::StatusOr<std::optional<uint64_t>> Connection::Limit() {
   absl::StatusOr<std::shared_ptr<Link>> link = Ready(deadline, Start::kNever);
   if (absl::IsNotFound(link.status())) return std::optional<uint64_t>();
   if (!link.ok()) return link.status();
-  v1::ClientMessage message;
-  const uint64_t id = (*link)->NewRequestId();
-  message.mutable_query()->set_request_id(id);
-  absl::StatusOr<Link::Answer> answer = (*link)->Call(message, id, deadline);
-  if (absl::IsAborted(answer.status())) return std::optional<uint64_t>();
-  if (!answer.ok()) return Explain(answer.status(), "reading the limit", *settings, **link);
-  return std::optional<uint64_t>(answer->message.counts().daemon_limit_bytes());
+  absl::StatusOr<v1::Counts> counts =
+      Query(**link, *settings, "reading the limit", Scope::kProcess, 0, deadline);
+  if (absl::IsAborted(counts.status())) return std::optional<uint64_t>();
+  if (!counts.ok()) return counts.status();
+  return std::optional<uint64_t>(counts->daemon_limit_bytes());
 }
 
 absl::Status Connection::Clear(Scope scope, uint32_t thread_tag) {
   WaitScope waiting;
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
-  absl::StatusOr<std::shared_ptr<Link>> link = LinkIfOpen();
-  if (*link == nullptr) return absl::OkStatus();
+  std::shared_ptr<Link> link = LinkIfOpen();
+  if (link == nullptr) return absl::OkStatus();
   v1::ClientMessage message;
-  const uint64_t id = (*link)->NewRequestId();
+  const uint64_t id = link->NewRequestId();
   message.mutable_clear()->set_request_id(id);
   message.mutable_clear()->set_scope(ToProto(scope));
   message.mutable_clear()->set_thread_tag(thread_tag);
-  absl::Status status = (*link)->Call(message, id, Clock::now() + settings->timeout).status();
+  absl::Status status = link->Call(message, id, Clock::now() + settings->timeout).status();
   if (absl::IsAborted(status)) return absl::OkStatus();  // closed: nothing of it is cached any more
-  return Explain(status, "clearing the cache", *settings, **link);
-}
-
-absl::StatusOr<Stats> Connection::Count(Scope scope, uint32_t thread_tag) {
-  WaitScope waiting;
-  absl::StatusOr<Settings> settings = SettingsNow();
-  if (!settings.ok()) return settings.status();
-  Stats stats;
-  {
-    std::lock_guard lock(mutex_);
-    if (scope == Scope::kProcess) stats = past_;
-  }
-  const Deadline deadline = Clock::now() + settings->timeout;
-  absl::StatusOr<std::shared_ptr<Link>> link = LinkIfOpen();
-  if (*link == nullptr && scope == Scope::kDaemon) link = Ready(deadline, Start::kNever);
-  if (absl::IsNotFound(link.status())) return stats;
-  if (!link.ok()) return link.status();
-  if (*link == nullptr) return stats;
-  v1::ClientMessage message;
-  const uint64_t id = (*link)->NewRequestId();
-  message.mutable_query()->set_request_id(id);
-  message.mutable_query()->set_scope(ToProto(scope));
-  message.mutable_query()->set_thread_tag(thread_tag);
-  absl::StatusOr<Link::Answer> answer = (*link)->Call(message, id, deadline);
-  if (absl::IsAborted(answer.status())) return stats;
-  if (!answer.ok()) return Explain(answer.status(), "reading the counters", *settings, **link);
-  const v1::Counts& counts = answer->message.counts();
-  stats.hits_exact += counts.hits_exact();
-  stats.hits_size_class += counts.hits_size_class();
-  stats.hits_depot += counts.hits_depot();
-  stats.hits = stats.hits_exact + stats.hits_size_class + stats.hits_depot;
-  stats.misses += counts.misses();
-  stats.misses_reclaim += counts.misses_reclaim();
-  stats.misses_grow += counts.misses_grow();
-  stats.refused += counts.refused();
-  stats.cache_items = counts.cache_items();
-  stats.cache_bytes = counts.cache_bytes();
-  return stats;
+  return Explain(status, "clearing the cache", *settings, *link);
 }
 
 }  // namespace nvcv_cached::client

@@ -31,6 +31,7 @@
 
 namespace nvcv_cached::v1 {
 class ClientMessage;
+class Counts;
 class ServerMessage;
 }  // namespace nvcv_cached::v1
 
@@ -47,7 +48,8 @@ class Connection final : public LeaseSource {
   void Returned(const Lease& lease) noexcept override;
   absl::StatusOr<DeviceTraits> Traits() override;
 
-  // Connects with these options; INVALID_ARGUMENT when connected with others.
+  // Connects with these options, or proves that the connection is alive; INVALID_ARGUMENT when
+  // connected with others.
   absl::Status Connect(const Options& options);
 
   // Never connects.
@@ -62,8 +64,8 @@ class Connection final : public LeaseSource {
   // Connects if a daemon is there, but starts none: nullopt when there is none.
   absl::StatusOr<std::optional<uint64_t>> Limit();
   absl::Status Clear(Scope scope, uint32_t thread_tag);
-  // What the daemon counts for the scope; zeros where nothing is connected. Hits and
-  // misses are of all sessions so far.
+  // What the daemon counts for the scope; zeros where nothing is connected. A process's hits and
+  // misses are of all its sessions so far, and never fall.
   absl::StatusOr<Stats> Count(Scope scope, uint32_t thread_tag);
 
   // The process ends: goodbye, in `patience` at most. Later calls are UNAVAILABLE.
@@ -77,9 +79,21 @@ class Connection final : public LeaseSource {
   absl::StatusOr<Settings> SettingsNow();
   // The open session's link, which may be made first.
   absl::StatusOr<std::shared_ptr<Link>> Ready(Deadline deadline, Start start);
-  absl::StatusOr<std::shared_ptr<Link>> LinkIfOpen();
+  absl::Status AwaitOpening(std::unique_lock<std::mutex>& lock, Deadline deadline, Start start,
+                            const Settings& settings);
+  absl::Status Publish(std::unique_ptr<Link> link, std::optional<uint64_t> told_limit);
+  std::shared_ptr<Link> LinkIfOpen();
 
-  void RunKeeper();
+  // A question that changes nothing, answered in order: what was said before it is in force.
+  absl::StatusOr<v1::Counts> Query(Link& link, const Settings& settings, const std::string& asked,
+                                   Scope scope, uint32_t thread_tag, Deadline deadline);
+
+  void WarnOfLimit();  // mutex_ held
+
+  static void AddCounters(Stats& to, const Stats& counters);
+  void CountOff(const Link& link);  // its session is over: mutex_ held
+
+  absl::Status RunKeeper();  // mutex_ held
   void Keep();
   void MendOrClose(const std::shared_ptr<Link>& link);
   void Wake() noexcept;
@@ -92,13 +106,17 @@ class Connection final : public LeaseSource {
   std::shared_ptr<Link> link_;
   bool was_connected_ = false;
   bool opening_ = false;  // some thread is at it
+  Start opening_start_ = Start::kNever;
+  absl::Status last_attempt_;  // how the last one ended
   bool leaving_ = false;
   bool keeper_runs_ = false;
   bool keeper_stopped_ = false;
   std::optional<uint64_t> limit_bytes_;
+  bool limit_warned_ = false;
   std::optional<Device> device_;
   DeviceTraits traits_;
-  Stats past_;        // hits and misses of closed sessions
+  Stats past_;        // counters of the sessions before link_'s
+  Stats told_;        // of link_'s, the most that its daemon has said
   BackOff back_off_;  // of the keeper's looks for a daemon
   Deadline next_attempt_{};
 };

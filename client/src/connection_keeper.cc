@@ -1,8 +1,6 @@
 // The connection's background thread: mends streams, closes sessions whose daemon is gone, looks
 // for the next daemon, sends returns along; and the goodbye at the end of the process.
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 #include "client/src/connection.h"
 #include "client/src/link.h"
 #include "client/src/log.h"
+#include "client/src/own_thread.h"
 #include "client/src/session.h"
 
 namespace nvcv_cached::client {
@@ -25,18 +24,17 @@ constexpr milliseconds kAttemptTimeout{3000};
 
 }  // namespace
 
-void Connection::RunKeeper() {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([this] {
-    pthread_setname_np(pthread_self(), "nvcv-keep");
+absl::Status Connection::RunKeeper() {
+  absl::StatusOr<std::thread> thread = StartThread("nvcv-keep", [this] {
     Keep();
     std::lock_guard lock(mutex_);
     keeper_stopped_ = true;
     changed_.notify_all();
-  }).detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  });
+  if (!thread.ok()) return thread.status();
+  thread->detach();
+  keeper_runs_ = true;
+  return absl::OkStatus();
 }
 
 void Connection::Keep() {
@@ -107,16 +105,7 @@ void Connection::MendOrClose(const std::shared_ptr<Link>& link) {
   Log(LogLevel::kInfo,
       absl::StrCat("the daemon is gone: ", end.message(), "; looking for a new one"));
   link->Close();
-  const Session::Hits hits = link->session().SumHits();
   std::lock_guard lock(mutex_);
-  past_.hits_exact += hits.exact;
-  past_.hits_size_class += hits.size_class;
-  past_.hits_depot += hits.depot;
-  past_.hits = past_.hits_exact + past_.hits_size_class + past_.hits_depot;
-  past_.misses += link->misses().all;
-  past_.misses_reclaim += link->misses().reclaim;
-  past_.misses_grow += link->misses().grow;
-  past_.refused += link->misses().refused;
   back_off_.Reset();
   next_attempt_ = Clock::now();
 }

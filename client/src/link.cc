@@ -52,7 +52,16 @@ uint64_t RequestOf(const v1::ServerMessage& message) {
 Link::Link(Introduction introduction, std::function<void()> call_keeper)
     : introduction_(std::move(introduction)), call_keeper_(std::move(call_keeper)) {}
 
-Link::~Link() { stream_.reset(); }
+Link::~Link() {
+  stream_.reset();
+  if (session_ == nullptr || session_->ever_granted()) return;
+  // The driver holds a GPU's table and cannot be made to let go of it at any moment.
+  if (session_->cuda() == nullptr) {
+    delete session_;
+  } else {
+    session_->Close();
+  }
+}
 
 absl::Status Link::Send(v1::ClientMessage message, uint64_t request_id) {
   std::lock_guard sending(sending_);
@@ -136,6 +145,14 @@ void Link::SendUnmapped() {
   }
 }
 
+absl::Status Link::TellLimit(uint64_t limit_bytes) {
+  v1::ClientMessage message;
+  const uint64_t id = NewRequestId();
+  message.mutable_set_limit()->set_request_id(id);
+  message.mutable_set_limit()->set_limit_bytes(limit_bytes);
+  return Send(std::move(message), id);
+}
+
 absl::Status Link::end_status() const {
   std::lock_guard lock(mutex_);
   return end_status_;
@@ -186,8 +203,8 @@ void Link::OnGrant(v1::ServerMessage& message) {
       std::lock_guard lock(mutex_);
       end_status_ = leases.status();
       state_.store(State::kBroken, std::memory_order_release);
-      call_keeper_();
     }
+    call_keeper_();  // to close it, or to send back what could not be mapped
     Deliver(request_id, leases.status(), {});
     return;
   }

@@ -52,7 +52,7 @@ class Link final : public Stream::Listener {
                                                     std::function<void()> call_keeper);
   ~Link() override;
 
-  Session& session() { return *session_; }
+  Session& session() const { return *session_; }
   const v1::Welcome& welcome() const { return welcome_; }
   pid_t daemon_pid() const { return daemon_pid_; }
 
@@ -68,6 +68,10 @@ class Link final : public Stream::Listener {
 
   void FlushReturned();
   void SendUnmapped();
+
+  // Says the session's limit and waits for nothing: what is asked through this link from here on
+  // finds it in force. Errors of sending; ABORTED: closed.
+  absl::Status TellLimit(uint64_t limit_bytes);
 
   bool broken() const { return state_.load(std::memory_order_acquire) == State::kBroken; }
   bool closed() const { return state_.load(std::memory_order_acquire) == State::kClosed; }
@@ -110,7 +114,7 @@ class Link final : public Stream::Listener {
 
   const Introduction introduction_;
   const std::function<void()> call_keeper_;
-  Session* session_ = nullptr;  // never deleted once leases may name it
+  Session* session_ = nullptr;  // not deleted once leases name it
   v1::Welcome welcome_;
   std::atomic<pid_t> daemon_pid_{0};
   std::atomic<State> state_{State::kOpening};

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
+#include "client/src/fork_guard.h"
 #include "client/src/link.h"
 #include "client/src/wait.h"
 #include "proto/socket_paths.h"
@@ -114,7 +115,10 @@ absl::StatusOr<v1::Welcome> Link::Greet(const v1::Resume* resume, Deadline deadl
     daemon_pid_ = connected->pid;
   }
   const pid_t pid = connected->pid;
-  auto stream = std::make_unique<Stream>(std::move(connected->socket), this);
+  ArmForkGuard();  // gRPC's threads are not inherited, nor is what they are in the middle of
+  absl::StatusOr<std::unique_ptr<Stream>> opened = Stream::Open(std::move(connected->socket), this);
+  if (!opened.ok()) return opened.status();
+  std::unique_ptr<Stream> stream = *std::move(opened);
   v1::ClientMessage message;
   v1::Hello& hello = *message.mutable_hello();
   hello.set_protocol_min(kProtocolMin);

@@ -1,5 +1,6 @@
 #include "client/src/opening.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -10,7 +11,6 @@
 #include "client/src/fork_guard.h"
 #include "client/src/log.h"
 #include "client/src/wait_scope.h"
-#include "proto/units.h"
 
 namespace nvcv_cached::client {
 
@@ -19,7 +19,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kStartTimeout{10000};
+// How long another starter's daemon is believed to come before one is started again.
+constexpr milliseconds kFirstPatience{250};
+constexpr milliseconds kMostPatience{2000};
 
 // Waiting does not mend a daemon that cannot be started: unlike UNAVAILABLE, this is not tried
 // again.
@@ -32,7 +34,6 @@ absl::Status NotStarted(const absl::Status& status) {
 
 absl::StatusOr<std::unique_ptr<Link>> OpenAt(const Opening& opening, const Address& address,
                                              Clock::time_point deadline) {
-  ArmForkGuard();
   return Link::Open({.path = address.path,
                      .name = opening.settings.name,
                      .session_limit_bytes = opening.session_limit_bytes,
@@ -40,12 +41,16 @@ absl::StatusOr<std::unique_ptr<Link>> OpenAt(const Opening& opening, const Addre
                     deadline, opening.call_keeper);
 }
 
+// Several may start one at once: the daemons' lock lets one live, and the others' starters wait for
+// it. Should that one be on its way out, or die, the next start makes another.
 absl::StatusOr<std::unique_ptr<Link>> StartAndOpen(const Opening& opening, const Settings& settings,
                                                    const Address& address) {
   const Clock::time_point deadline = Clock::now() + kStartTimeout;
   Log(LogLevel::kInfo, absl::StrCat("starting a daemon at ", address.path));
   absl::StatusOr<StartedDaemon> daemon = StartedDaemon::Start(settings, address);
   if (!daemon.ok()) return NotStarted(daemon.status());
+  milliseconds patience = kFirstPatience;
+  Clock::time_point start_again = Clock::time_point::max();
   while (true) {
     absl::StatusOr<std::unique_ptr<Link>> link = OpenAt(opening, address, deadline);
     // A daemon that another starter made may be refusing, or leaving, at this moment.
@@ -55,11 +60,16 @@ absl::StatusOr<std::unique_ptr<Link>> StartAndOpen(const Opening& opening, const
     }
     if (absl::Status running = daemon->Check(); !running.ok()) return NotStarted(running);
     if (Clock::now() >= deadline) {
-      return WithHint(absl::UnavailableError(absl::StrCat(
-                          "the daemon started at ", address.path, " did not answer in ",
-                          FormatDuration(kStartTimeout), " (", link.status().message(), "); log ",
-                          daemon->log_path(), ": ", daemon->LogTail())),
-                      "read the log");
+      return NotStarted(daemon->DidNotAnswer(kStartTimeout, link.status().message()));
+    }
+    if (daemon->found_another()) {
+      start_again = std::min(start_again, Clock::now() + patience);
+      if (Clock::now() >= start_again) {
+        daemon = StartedDaemon::Start(settings, address);
+        if (!daemon.ok()) return NotStarted(daemon.status());
+        patience = std::min(patience * 2, kMostPatience);
+        start_again = Clock::time_point::max();
+      }
     }
     if (WaitInterrupted()) return absl::CancelledError("interrupted while a daemon was starting");
     std::this_thread::sleep_for(milliseconds(5));
@@ -70,6 +80,7 @@ absl::StatusOr<std::unique_ptr<Link>> StartAndOpen(const Opening& opening, const
 
 absl::StatusOr<std::unique_ptr<Link>> OpenLink(const Opening& opening) {
   const Settings& settings = opening.settings;
+  ConnectAttempt attempt;
   absl::StatusOr<Address> address = FindAddress(settings);
   if (!address.ok()) return address.status();
   absl::StatusOr<std::unique_ptr<Link>> link = OpenAt(opening, *address, opening.deadline);

@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "client/src/cuda/gpu_choice.h"
 #include "client/src/errors.h"
+#include "client/src/log.h"
+#include "client/src/utf8.h"
 #include "proto/socket_paths.h"
 #include "proto/units.h"
 
@@ -108,8 +110,8 @@ absl::StatusOr<Settings> ReadSettings(const Options& options) {
   }
   settings.strict_streams = options.strict_streams.value_or(strict == "1");
 
-  settings.name = options.name.value_or(
-      Environment("NVCV_CACHED_NAME").value_or(program_invocation_short_name));
+  settings.name = ToUtf8(options.name.value_or(
+      Environment("NVCV_CACHED_NAME").value_or(program_invocation_short_name)));
 
   if (options.timeout) {
     settings.timeout = *options.timeout;
@@ -131,6 +133,7 @@ absl::StatusOr<Settings> ReadSettings(const Options& options) {
   }
   settings.autostart = options.autostart.value_or(autostart == "1");
   settings.daemon = Environment("NVCV_CACHED_DAEMON");
+  if (absl::Status status = CheckLogLevel(); !status.ok()) return status;
   return settings;
 }
 
@@ -153,7 +156,7 @@ absl::Status CheckSame(const Settings& settings, const Options& options) {
   if (options.address && Absolute(*options.address) != settings.address) {
     return differs("address", settings.address.value_or("the default socket"), *options.address);
   }
-  if (options.name && *options.name != settings.name) {
+  if (options.name && ToUtf8(*options.name) != settings.name) {
     return differs("name", settings.name, *options.name);
   }
   if (options.timeout && *options.timeout != settings.timeout) {

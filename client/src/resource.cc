@@ -19,7 +19,7 @@ void Resource::Drop() noexcept { client::DropItem(item_); }
 
 std::uint64_t Resource::id() const { return item_->id; }
 
-std::size_t Resource::nbytes_in_cache() const { return item_->counted_bytes; }
+std::size_t Resource::cache_bytes() const { return item_->counted_bytes; }
 
 Device Resource::device() const { return nvcv_cached::device(); }
 

@@ -84,7 +84,6 @@ std::atomic<Session*> Session::newest_{nullptr};
 Session::Session(SessionInfo info, UniqueFd descriptor_socket, Table* table,
                  std::unique_ptr<CudaSide> cuda, std::function<void()> call)
     : info_(std::move(info)),
-      opened_before_(newest_.exchange(this)),
       table_(table),
       clock_zero_ms_(CoarseNowMs() - info_.table_age_ms),
       cuda_(std::move(cuda)),
@@ -94,15 +93,16 @@ Session::Session(SessionInfo info, UniqueFd descriptor_socket, Table* table,
       slab_of_slot_(lease_table::kSlots, kNoSlab),
       call_(std::move(call)) {}
 
-absl::Status Session::MapSlab(const GrantedSlab& slab) {
-  if (mappings_.Find(slab.slab) != nullptr) return absl::OkStatus();
+Session::~Session() { ::munmap(table_, lease_table::kTableBytes); }
+
+absl::Status Session::Map(const GrantedSlab& slab) {
   if (slab.cuda_ipc.empty() != (cuda_ == nullptr)) {
     return absl::DataLossError(absl::StrCat("slab ", slab.slab, " is of another device"));
   }
   if (cuda_ != nullptr)
     return mappings_.Map(slab.slab, slab.size_bytes, {.cuda_ipc = slab.cuda_ipc});
   auto deadline = std::chrono::steady_clock::now() + kFrameTimeout;
-  while (early_slabs_.count(slab.slab) == 0) {
+  while (frames_.count(slab.slab) == 0) {
     absl::StatusOr<ReceivedFrame> received = ReceiveFrame(descriptor_socket_.get(), deadline);
     if (!received.ok()) {
       return absl::DataLossError(
@@ -111,10 +111,22 @@ absl::Status Session::MapSlab(const GrantedSlab& slab) {
     if (received->frame.kind != FrameKind::kSlab) {
       return absl::DataLossError("a descriptor that is not a slab's");
     }
-    early_slabs_[received->frame.slab] = std::move(received->fd);
+    frames_[received->frame.slab] = std::move(received->fd);
   }
-  auto frame = early_slabs_.extract(slab.slab);
-  return mappings_.Map(slab.slab, slab.size_bytes, {.fd = frame.mapped().get()});
+  absl::Status mapped = mappings_.Map(slab.slab, slab.size_bytes, {.fd = frames_[slab.slab].get()});
+  if (mapped.ok()) frames_.erase(slab.slab);
+  return mapped;
+}
+
+absl::StatusOr<MappingTable::Mapping*> Session::Mapped(uint64_t slab) {
+  if (MappingTable::Mapping* mapping = mappings_.Find(slab); mapping != nullptr) return mapping;
+  auto named = unmapped_slabs_.find(slab);
+  if (named == unmapped_slabs_.end()) {
+    return absl::DataLossError(absl::StrCat("a grant in slab ", slab, ", never announced"));
+  }
+  if (absl::Status mapped = Map(named->second); !mapped.ok()) return mapped;
+  unmapped_slabs_.erase(named);
+  return mappings_.Find(slab);
 }
 
 absl::StatusOr<std::vector<Lease>> Session::Adopt(const std::vector<GrantedSlab>& slabs,
@@ -124,20 +136,21 @@ absl::StatusOr<std::vector<Lease>> Session::Adopt(const std::vector<GrantedSlab>
   absl::Status unmapped;
   std::unique_lock lock(mutex_);
   if (closed()) return absl::UnavailableError("the session was closed before the grant arrived");
+  if (!ever_granted_.exchange(true, std::memory_order_acq_rel)) {
+    granted_before_ = newest_.exchange(this);
+  }
   for (const GrantedSlab& slab : slabs) {
-    absl::Status status = MapSlab(slab);
-    if (absl::IsDataLoss(status)) return status;
-    if (!status.ok()) unmapped = status;
+    if (mappings_.Find(slab.slab) == nullptr) unmapped_slabs_.insert_or_assign(slab.slab, slab);
   }
   for (const GrantedLease& lease : granted) {
     if (lease.slot >= lease_table::kSlots) {
       return absl::DataLossError(
           absl::StrCat("a grant of slot ", lease.slot, " of ", lease_table::kSlots));
     }
-    MappingTable::Mapping* mapping = mappings_.Find(lease.slab);
-    if (mapping == nullptr && unmapped.ok()) {
-      return absl::DataLossError(absl::StrCat("a grant in slab ", lease.slab, ", never announced"));
-    }
+    absl::StatusOr<MappingTable::Mapping*> found = Mapped(lease.slab);
+    if (absl::IsDataLoss(found.status())) return found.status();
+    if (!found.ok()) unmapped = found.status();
+    const MappingTable::Mapping* mapping = found.ok() ? *found : nullptr;
     if (mapping != nullptr && (lease.offset > mapping->size_bytes ||
                                lease.block_bytes > mapping->size_bytes - lease.offset)) {
       return absl::DataLossError(absl::StrCat("a grant of ", lease.block_bytes, " bytes at ",
@@ -199,7 +212,8 @@ std::vector<uint32_t> Session::TakeReturned() {
 
 void Session::Retire(uint64_t slab) {
   std::lock_guard lock(mutex_);
-  early_slabs_.erase(slab);
+  unmapped_slabs_.erase(slab);
+  frames_.erase(slab);
   mappings_.Unmap(slab, [this, slab] {
     std::lock_guard unmapped(unmapped_mutex_);
     unmapped_.push_back(slab);
@@ -238,7 +252,8 @@ void Session::Close() {
     if (auto* mapping = mappings_.Find(slab_of_slot_[i]); mapping != nullptr) ++mapping->held;
   }
   mappings_.UnmapUnheld();
-  early_slabs_.clear();
+  unmapped_slabs_.clear();
+  frames_.clear();
   LetGoIfUnheld();
 }
 

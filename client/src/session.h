@@ -5,9 +5,10 @@
 // client: REVOKED on every slot, so idle entries fail their next Reuse and held ones come back
 // through Returned; slabs in which nothing is held are unmapped at once, the others when their last
 // lease comes back, and then the table's pages are replaced by private zeros (its address stays
-// good: entries in thread caches still look there, and no entry's word is zero). Sessions are never
-// deleted. On a GPU "unmapped" means that the CUDA side is asked to close the slab when that
-// disturbs nobody, and the table's pages stay: the driver holds them.
+// good: entries in thread caches still look there, and no entry's word is zero). A session is never
+// deleted once it has granted a lease; until then it belongs to its link. On a GPU "unmapped" means
+// that the CUDA side is asked to close the slab when that disturbs nobody, and the table's pages
+// stay: the driver holds them.
 //
 // Thread-safety: thread-safe. Returned is wait-free while the session is open; a closed one takes a
 // mutex for a moment. In a forked child the table is not mapped: nothing here may be called.
@@ -52,6 +53,7 @@ class Session {
                                        std::chrono::steady_clock::time_point deadline,
                                        std::function<void()> call);
 
+  ~Session();  // nothing was ever granted in it
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -100,6 +102,9 @@ class Session {
   // Null on the host device.
   CudaSide* cuda() { return cuda_.get(); }
 
+  // False: no lease ever named it, and nothing but its owner does.
+  bool ever_granted() const { return ever_granted_.load(std::memory_order_acquire); }
+
   void Close();
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
@@ -115,13 +120,16 @@ class Session {
  private:
   Session(SessionInfo info, UniqueFd descriptor_socket, lease_table::Table* table,
           std::unique_ptr<CudaSide> cuda, std::function<void()> call);
-  absl::Status MapSlab(const GrantedSlab& slab);
+  // The mapping of a slab that was named; what could not be mapped is tried again.
+  absl::StatusOr<MappingTable::Mapping*> Mapped(uint64_t slab);
+  absl::Status Map(const GrantedSlab& slab);
   void LetGoIfUnheld();  // mutex_ held
   Hits SumTable() const;
 
   const SessionInfo info_;
-  Session* const opened_before_;  // the sessions of this process, newest first: none is deleted
+  Session* granted_before_ = nullptr;  // those that granted, newest first: none is deleted
   static std::atomic<Session*> newest_;
+  std::atomic<bool> ever_granted_{false};  // changes under mutex_
   lease_table::Table* const table_;
   const uint64_t clock_zero_ms_;
   const std::unique_ptr<CudaSide> cuda_;
@@ -136,8 +144,8 @@ class Session {
   mutable std::mutex mutex_;
   UniqueFd descriptor_socket_;
   MappingTable mappings_;
-  std::unordered_map<uint64_t, UniqueFd>
-      early_slabs_;  // frames that came before the grant naming them
+  std::unordered_map<uint64_t, GrantedSlab> unmapped_slabs_;  // named, and to be mapped yet
+  std::unordered_map<uint64_t, UniqueFd> frames_;             // descriptors of slabs not mapped yet
   std::vector<uint64_t> slab_of_slot_;
   std::vector<bool> held_at_close_;
   uint32_t held_count_ = 0;

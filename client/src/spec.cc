@@ -5,7 +5,8 @@
 namespace nvcv_cached::client {
 namespace {
 
-void Append(std::string& text, int64_t number) {
+template <class Number>
+void Append(std::string& text, Number number) {
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
   text.append(digits, end);
@@ -32,7 +33,7 @@ std::string SpecText(const Spec& spec) {
       return text;
     case Kind::kBuffer:
       text = "Buffer ";
-      Append(text, spec.extents[0]);
+      Append(text, static_cast<uint64_t>(spec.extents[0]));  // as it was asked for
       return text;
     case Kind::kTensor:
       break;

@@ -7,8 +7,6 @@
 #include <grpcpp/create_channel_posix.h>
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <condition_variable>
 #include <deque>
@@ -17,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "client/src/own_thread.h"
 #include "nvcv_cached/v1/session.grpc.pb.h"
 
 namespace nvcv_cached::client {
@@ -40,16 +39,6 @@ std::shared_ptr<grpc::Channel> ChannelOver(UniqueFd socket) {
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomInsecureChannelFromFd("nvcv-cached", socket.release(), arguments);
-}
-
-// The application's signals are for its own threads.
-std::thread ThreadWithoutSignals(void (*run)(void*), void* argument) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(run, argument);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
 }
 
 absl::Status FromGrpc(const grpc::Status& status) {
@@ -95,11 +84,17 @@ struct Stream::Call {
   std::thread reader;
 };
 
-Stream::Stream(UniqueFd socket, Listener* listener)
-    : call_(std::make_unique<Call>(std::move(socket), listener)) {
-  call_->stream->StartCall(ToTag(kStarted));
-  call_->reader =
-      ThreadWithoutSignals([](void* call) { static_cast<Call*>(call)->Run(); }, call_.get());
+Stream::Stream(std::unique_ptr<Call> call) : call_(std::move(call)) {}
+
+absl::StatusOr<std::unique_ptr<Stream>> Stream::Open(UniqueFd socket, Listener* listener) {
+  auto call = std::make_unique<Call>(std::move(socket), listener);
+  absl::StatusOr<std::thread> reader =
+      StartThread("nvcv-read", [started = call.get()] { started->Run(); });
+  if (!reader.ok()) return reader.status();
+  call->reader = *std::move(reader);
+  // Not before: a call that was started needs somebody to see its end.
+  call->stream->StartCall(ToTag(kStarted));
+  return std::unique_ptr<Stream>(new Stream(std::move(call)));
 }
 
 Stream::~Stream() {
@@ -117,7 +112,6 @@ void Stream::Call::StartNextWrite() {
 }
 
 void Stream::Call::Run() {
-  pthread_setname_np(pthread_self(), "nvcv-read");
   void* tag = nullptr;
   bool ok = false;
   bool finishing = false;

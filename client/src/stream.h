@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "proto/unique_fd.h"
 
 namespace nvcv_cached::v1 {
@@ -31,8 +32,8 @@ class Stream {
     virtual void OnEnd(const absl::Status& status) = 0;
   };
 
-  // `socket` is connected; `listener` outlives the stream.
-  Stream(UniqueFd socket, Listener* listener);
+  // `socket` is connected; `listener` outlives the stream. RESOURCE_EXHAUSTED: no thread to read.
+  static absl::StatusOr<std::unique_ptr<Stream>> Open(UniqueFd socket, Listener* listener);
   ~Stream();  // cancels, and waits for the reading thread
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -53,6 +54,7 @@ class Stream {
 
  private:
   struct Call;  // gRPC's part
+  explicit Stream(std::unique_ptr<Call> call);
   std::unique_ptr<Call> call_;
 };
 

@@ -35,9 +35,9 @@ constexpr size_t kKeepTable = 4096;
 std::atomic<const DeviceTraits*> known_traits{nullptr};
 
 absl::StatusOr<const DeviceTraits*> AskTraits() {
-  ArmForkGuard();  // from here on there is a table that a fork must not touch
   absl::StatusOr<DeviceTraits> asked = Source().Traits();
   if (!asked.ok()) return asked.status();
+  ArmForkGuard();  // from here on there is a table that a fork must not touch
   auto* const traits = new DeviceTraits(*asked);
   const DeviceTraits* known = nullptr;
   if (known_traits.compare_exchange_strong(known, traits, std::memory_order_acq_rel)) return traits;

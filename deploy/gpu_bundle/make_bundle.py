@@ -22,8 +22,18 @@ LARGEST = 48 << 20
 GLIBC = re.compile(r"^(ld-linux|lib(c|m|dl|rt|pthread|resolv|util|anl|mvec|nsl|BrokenLocale|thread_db|nss_\w+)\.so)")
 # Of the compiler: the machine's own serves, for programs that are built there need it as new as their compiler.
 COMPILER = re.compile(r"^lib(stdc\+\+|gcc_s)\.so")
-PROGRAMS = ("device_test", "device_importer", "e2e_probe", "gpu_*", "*_benchmark")
-SOURCES = ("python_client", "tests/gpu", "tests/python", "bench", "examples", "CMakeLists.txt", "LICENSE")
+PROGRAMS = ("device_test", "demo_worker", "device_importer", "e2e_probe", "gpu_*", "*_benchmark")
+SOURCES = (
+    "python_client",
+    "tests/gpu",
+    "tests/python",
+    "tests/readme",
+    "bench",
+    "examples",
+    "CMakeLists.txt",
+    "README.md",
+    "LICENSE",
+)
 
 
 def run(*command):

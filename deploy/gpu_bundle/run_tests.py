@@ -36,6 +36,7 @@ class Bench:
         self.environment = {
             **os.environ,
             "NVCV_CACHED_BIN": str(BUNDLE / "bin"),
+            "NVCV_CACHED_BUILD": str(BUNDLE),
             "NVCV_CACHED_BUNDLE": str(BUNDLE),
             "PYTHONPATH": os.pathsep.join([str(self.site), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -101,14 +102,25 @@ def gtest(bench, name, program, *flags, timeout=300, prefix=()):
     return verdict(code, counts, failures=failures, reasons=sorted(reasons), log=log.name)
 
 
-def pytest(bench, name, *folders, timeout=600):
+def pytest(bench, name, *folders, timeout=600, flags=()):
     found = [folder for folder in folders if folder.exists()]
     if not found:
         return {"status": "skipped", "why": "not in this bundle"}
     if subprocess.run([sys.executable, "-c", "import pytest"], capture_output=True).returncode != 0:
         return {"status": "skipped", "why": "no pytest here"}
     report = bench.out / f"{name}.junit.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-rA", *found]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={report}",
+        "-rA",
+        *flags,
+        *found,
+    ]
     code, log = bench.execute(name, command, timeout)
     counts = dict.fromkeys(sorted(TOLD), 0)
     failures, reasons = [], set()
@@ -176,16 +188,32 @@ def step_sanitizer(bench):
     return together(results)
 
 
+def step_readme(bench):
+    """Every block of the README that is a program or a command, on the GPU."""
+    return pytest(bench, "readme", SOURCES / "tests" / "readme", flags=["-k", "cpp or python or sh"])
+
+
+def step_demo(bench):
+    """The demo: four processes on the GPU, every result compared bit by bit with NumPy."""
+    if subprocess.run([sys.executable, "-c", "import cupy, rich, skimage"], capture_output=True).returncode != 0:
+        return {"status": "skipped", "why": "it needs CuPy, rich and scikit-image"}
+    command = [sys.executable, SOURCES / "examples" / "demo", "--device", "cuda:0", "--out", bench.out / "demo"]
+    code, log = bench.execute("demo", command, 300)
+    said = re.search(r"^device .*\Z", log.read_text(errors="replace"), re.DOTALL | re.MULTILINE)
+    return verdict(code, {}, log=log.name, said=said.group().splitlines() if said else [])
+
+
 def step_bench(bench):
-    """The benchmarks of tests/gpu/bench; what each prints is kept beside the results."""
-    results = {}
-    for script in sorted((SOURCES / "tests" / "gpu" / "bench").glob("*.py")):
-        code, log = bench.execute(f"bench-{script.stem}", [sys.executable, script], 300)
-        results[script.stem] = verdict(code, {}, log=log.name)
-        printed = re.search(r"^\{.*^\}", log.read_text(errors="replace"), re.DOTALL | re.MULTILINE)
-        if code == 0 and printed:
-            results[script.stem]["measured"] = json.loads(printed.group())
-    return together(results)
+    """The benchmarks beside what users have today; table, JSON and pictures in bench/."""
+    out = bench.out / "bench"
+    code, log = bench.execute(
+        "bench", [sys.executable, SOURCES / "bench" / "run.py", "--device", "cuda:0", "--out", out], 400
+    )
+    result = verdict(code, {}, log=log.name)
+    if (out / "results.json").exists():  # also of what was stopped in the middle
+        result["measured"] = json.loads((out / "results.json").read_text())
+        result["pictures"] = sorted(path.name for path in out.glob("*.png"))
+    return result
 
 
 def together(results):
@@ -224,7 +252,8 @@ def machine():
 
 
 def summary(results):
-    lines = [f"# GPU tests of commit {results['commit']}", "", f"{results['date']}, {results['seconds']:.0f} s"]
+    lines = [f"# GPU tests of commit {results['commit']}", ""]
+    lines += [f"`{results['command']}`, {results['date']}, {results['seconds']:.0f} s", ""]
     lines += [f"- {key}: {value}" for key, value in results["machine"].items()]
     lines += [
         "",
@@ -239,21 +268,32 @@ def summary(results):
         text = "; ".join(dict.fromkeys(remark.replace("\n", " ")[:160] for remark in remarks if remark))
         counts = " | ".join(str(step.get(key, "-")) for key in ("passed", "failed", "skipped"))
         lines.append(f"| {name} | {step['status']} | {counts} | {step['seconds']:.1f} | {text} |")
-    lines += budgets(results["steps"].get("bench", {}).get("parts", {}))
+    if pictures := results["steps"].get("bench", {}).get("pictures"):
+        lines += ["", *(f"![{name.removesuffix('-gpu.png')}]({name})" for name in pictures)]
+    if said := results["steps"].get("demo", {}).get("said"):
+        lines += ["", "```text", *said, "```"]
+    lines += measured(results["steps"].get("bench", {}).get("measured", {}).get("rows", []))
     return "\n".join(lines) + "\n"
 
 
-def budgets(benchmarks):
-    """What the benchmarks found, against what they may cost."""
-    rows = [row for part in benchmarks.values() for row in part.get("measured", {}).get("budgets", [])]
+def measured(rows):
+    """What the benchmarks found: beside what, and against which budget."""
     if not rows:
         return []
-    lines = ["", "| budget | measured | allowed | |", "| --- | --- | --- | --- |"]
+    missed = [row["name"] for row in rows if row["verdict"] == "MISSED"]
+    lines = ["", f"Budgets missed: {'; '.join(missed) or 'none'}", ""]
+    lines += ["| measured | ours | beside | ratio | budget | |", "| --- | --- | --- | --- | --- | --- |"]
     for row in rows:
-        found, allowed = (
-            (f"{row['ratio']:.2f}", row["budget"]) if "ratio" in row else (f"{row['us']} us", f"{row['budget_us']} us")
-        )
-        lines.append(f"| {row['what']} | {found} | {allowed} | {'met' if row['met'] else 'MISSED'} |")
+        peer, unit = row["peer"], row["unit"]
+        allowed = [f"{row['budget']:.3g} {unit}"] if row["budget"] is not None else []
+        allowed += [f"{row['budget_ratio']:.3g} x"] if row["budget_ratio"] is not None else []
+        cells = [
+            row["name"],
+            f"{row['value']:.3g} {unit}",
+            f"{peer['name']} {peer['value']:.3g} {unit}" if peer else "-",
+        ]
+        cells += [f"{row['ratio']:.3g}" if peer else "-", ", ".join(allowed) or "-", row["verdict"] or ""]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -276,6 +316,7 @@ def main():
     results = {
         "commit": (BUNDLE / "COMMIT").read_text().strip(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": " ".join(["bundle/run-tests", *sys.argv[1:]]),
         "machine": machine(),
         "steps": {},
     }

@@ -1,11 +1,14 @@
 """Four processes on real photographs, each with a cache of its own and then with one for all (make demo).
 
-    python examples/demo [--out demo-out]
+    python examples/demo [--out demo-out] [--device host|cuda:0]
 
-Each result is compared, bit by bit, with the same computation on plain NumPy arrays; a difference is exit 1.
+On the GPU where there is one and this Python has CuPy, else on the host. Each result is compared, bit by bit, with the
+same computation on plain NumPy arrays; a difference is exit 1.
 """
 
 import argparse
+import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,10 +55,23 @@ def totals(plan):
     return dict.fromkeys(("python-1", "c++-1", "python-2", "c++-2"), count)
 
 
+def chosen_device():
+    """Where the daemon can serve a GPU and the Python workers can compute on it."""
+    asked = subprocess.run([BIN / "nvcv-cached", "--device=cuda:0", "--check-config"], capture_output=True, text=True)
+    if asked.returncode != 0:
+        return "host"
+    if importlib.util.find_spec("cupy") is None:
+        print("there is a GPU, but no CuPy in this Python: on the host; do: pip install cupy-cuda13x", file=sys.stderr)
+        return "host"
+    return "cuda:0"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("demo-out"))
-    out = parser.parse_args().out
+    parser.add_argument("--device", choices=["host", "cuda:0"])
+    arguments = parser.parse_args()
+    out, device = arguments.out, arguments.device or chosen_device()
     out.mkdir(parents=True, exist_ok=True)
     console = Console(soft_wrap=True)
     plan = acts.Plan(photos.prepare(out / "photographs"))
@@ -69,14 +85,14 @@ def main():
         saved[name] = [(job, folder / f"{job}.raw") for job in wanted]
         return dict(saved[name])
 
-    with Bars(console, "private", totals(plan)) as bars, daemons(WORKERS) as private_daemons:
+    with Bars(console, "private", totals(plan)) as bars, daemons(WORKERS, device) as private_daemons:
         private, workers = acts.steady(f"private x{WORKERS}", private_daemons, BIN, plan, bars, lambda _: {})
     everyone = list(workers)
-    with daemons(1) as shared_daemon:
+    with daemons(1, device) as shared_daemon:
         with Bars(console, "shared", totals(plan)) as bars:
             shared, workers = acts.steady("shared", shared_daemon, BIN, plan, bars, save)
         everyone += workers
-    with daemons(1) as shared_daemon:
+    with daemons(1, device) as shared_daemon:
         with Bars(console, "faults", acts.FAULT_FRAMES) as bars:
             told, intact, workers, watched = acts.faults(shared_daemon[0], BIN, plan, bars)
         everyone += workers
@@ -91,7 +107,7 @@ def main():
     )
     verdict = "DIFFERENT" if wrong else f"identical (sha256 {results.fingerprint(checksums)[:4]}..)"
     console.print()
-    print(results.table(private, shared, verdict))
+    print(results.table(device, private, shared, verdict))
     for line in told:
         print(line)
     print(f"look: {out}/memory.png  {out}/contact-sheet.png")
@@ -104,8 +120,8 @@ def main():
 class daemons:  # noqa: N801 - reads as a verb
     """`count` daemons of the demo's settings, on private sockets."""
 
-    def __init__(self, count):
-        self._daemons = [Daemon(**acts.SETTINGS) for _ in range(count)]
+    def __init__(self, count, device):
+        self._daemons = [Daemon(device=device, **acts.SETTINGS) for _ in range(count)]
 
     def __enter__(self):
         return [daemon.__enter__() for daemon in self._daemons]

@@ -1,4 +1,4 @@
-"""Samples memory while an act runs: slabs as the kernel counts them, and who holds them as the daemons say."""
+"""Samples memory while an act runs: slabs (host: as the kernel counts them), and who holds them as the daemons say."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ class Memory:
         tick = 0
         while not self._stop.wait(INTERVAL):
             now = time.monotonic() - self._origin
-            pools = [daemon.kernel_bytes() for daemon in self._daemons]
+            pools = [daemon.slab_bytes() for daemon in self._daemons]
             self.total.append((now, sum(pools)))
             if len(pools) > 1:  # a daemon each
                 for name, size in zip(self._names, pools, strict=True):

@@ -14,8 +14,8 @@ MIB = 2**20
 COLOURS = ["#4c72b0", "#dd8452", "#55a868", "#937860"]  # told apart by the colour-blind too
 
 
-def table(private, shared, verdict):
-    head = f"device host, {len(private.memory.held)} processes, {private.frames + shared.frames:,} frames"
+def table(device, private, shared, verdict):
+    head = f"device {device}, {len(private.memory.held)} processes, {private.frames + shared.frames:,} frames"
     rows = [(head, "peak memory", "time", "hits", "outputs")]
     rows += [
         (
@@ -74,7 +74,7 @@ def chart(path: Path, acts):
             else:
                 parts.append(np.zeros_like(times))
         axis.stackplot(times, parts, labels=names, colors=COLOURS, alpha=0.85)
-        axis.plot(times, total, color="black", linewidth=1.2, label="slabs, as the kernel counts them")
+        axis.plot(times, total, color="black", linewidth=1.2, label="slabs")
         axis.set_title(f"{title}: peak {total.max(initial=0):,.0f} MiB", fontsize=10)
         axis.set_xlabel("seconds")
         for second, what in memory.events:

@@ -10,13 +10,12 @@
 //   check                  answers "intact" if it still is
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
-#include <cstring>
+#include <cstdint>
 #include <deque>
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -29,15 +28,8 @@ namespace nc = nvcv_cached;
 
 namespace {
 
-void Save(const nc::Tensor& image, const std::string& path) {
-  std::ofstream file(path, std::ios::binary);
-  std::int64_t row = image.shape()[1] * image.shape()[2];
-  for (std::int64_t y = 0; y < image.shape()[0]; ++y) {
-    file.write(static_cast<const char*>(image.data()) + y * image.stride_bytes(0), row);
-  }
-}
-
 constexpr std::size_t kKept = 8;
+constexpr std::uint8_t kPattern = 0x5a;
 
 class Worker {
  public:
@@ -48,16 +40,20 @@ class Worker {
     words >> verb;
     if (verb == "photo") {
       words >> photo >> path;
-      photos_.insert_or_assign(photo, demo::Decode(path.c_str()));
+      photos_.insert_or_assign(photo, pipeline_->Upload(demo::Decode(path.c_str())));
     } else if (verb == "frame") {
       demo::Box box;
       words >> job >> photo >> box.y >> box.x >> box.height >> box.width;
-      results_.emplace_back(job, demo::Process(photos_.at(photo), box));
+      results_.emplace_back(job, pipeline_->Process(photos_.at(photo), box));
       if (results_.size() > kKept) results_.pop_front();
-      std::cout << "frame " << job << ' ' << demo::Checksum(results_.back().second) << std::endl;
+      std::cout << "frame " << job << ' ' << pipeline_->Checksum(results_.back().second)
+                << std::endl;
     } else if (verb == "save") {
       words >> job >> path;
-      Save(results_.back().second.front(), path);
+      const demo::Pixels image = pipeline_->Download(results_.back().second.front());
+      std::ofstream(path, std::ios::binary)
+          .write(reinterpret_cast<const char*>(image.bytes.data()),
+                 static_cast<std::streamsize>(image.bytes.size()));
     } else if (verb == "end") {
       photos_.clear();
       results_.clear();
@@ -67,17 +63,16 @@ class Worker {
       std::size_t size = 0;
       words >> size;
       kept_.emplace(size);
-      std::memset(kept_->data(), 0x5a, size);
+      pipeline_->Fill(*kept_, kPattern);
       std::cout << "kept" << std::endl;
     } else if (verb == "check") {
-      const char* bytes = static_cast<const char*>(kept_->data());
-      bool intact =
-          std::all_of(bytes, bytes + kept_->size_bytes(), [](char byte) { return byte == 0x5a; });
-      std::cout << (intact ? "intact" : "spoilt") << std::endl;
+      std::cout << (pipeline_->IsFilledWith(*kept_, kPattern) ? "intact" : "spoilt") << std::endl;
     }
   }
 
  private:
+  std::unique_ptr<demo::Pipeline> pipeline_ =
+      nc::device().is_host() ? demo::OnHost() : demo::OnGpu();
   std::map<int, nc::Tensor> photos_;
   std::deque<std::pair<int, std::vector<nc::Tensor>>> results_;
   std::optional<nc::Buffer> kept_;

@@ -7,8 +7,7 @@
 //
 // Invariants, checked after every operation in debug builds (CheckInvariants):
 //   M1  every block is free, or belongs to exactly one lease; free + in use + idle + draining +
-//   quarantined +
-//       slack = slab bytes
+//       quarantined + slack = slab bytes
 //   C6  cache_bytes is the sum over the leases on the books, never above the limit
 //   M4  a block is granted only to a session of its slab's domain
 //
@@ -17,7 +16,8 @@
 // can change.
 //
 // Thread-safety: none of its own. The caller holds one mutex around every call
-// (server/rpc/broker.h), and every call is memory work of microseconds.
+// (server/rpc/broker.h). A call is memory work: microseconds, but for reports and for the search
+// for idle memory when the capacity is spent, which walk every block (100,000 take milliseconds).
 #pragma once
 
 #include <cstdint>
@@ -82,7 +82,7 @@ class Books {
   // Before the first grant: the client has its table (the descriptor socket is connected).
   SessionId OpenSession(const SessionOptions& options, lease_table::Table* table);
   // The four ways in which a session ends. It is over (SessionEnded) when nothing of it is left:
-  // after a goodbye as soon as its leases have all come back; otherwise when its death is proven:
+  // after a goodbye as soon as its leases have all come back and it maps nothing; otherwise when its death is proven:
   // the process has exited *and* the descriptor socket is at end of file (M2). Between one and the
   // other, what it left idle or returned is free, what it held is quarantined.
   void SaidGoodbye(SessionId id);
@@ -126,13 +126,15 @@ class Books {
   // What is to be done outside since the last call, in order.
   Effects TakeEffects();
 
-  // ---- reports, exact at this moment (report.h)
+  // ---- reports, exact at this moment (report.h); those of a scope over all sessions may miss what
+  // was returned without a message in the last 10 ms
   const Settings& settings() const;
   Totals GetTotals();
   PoolReport GetPool();
   std::vector<SessionReport> GetSessions();
   std::vector<SlabReport> GetSlabs();
-  std::vector<LeaseReport> GetLeases(SessionId session);  // 0: all
+  std::vector<SessionId> Ids() const;  // of all sessions
+  std::vector<LeaseReport> GetLeases(SessionId session);
   ScopeReport GetScope(const ClearScope& scope);
 
   void CheckInvariants() const;  // aborts with what differs; O(everything)

@@ -15,7 +15,7 @@ namespace {
 constexpr Duration kFirstPoll{1};
 constexpr Duration kWaitingPoll{4};  // somebody waits
 constexpr Duration kLazyPoll{256};   // nobody does
-constexpr uint32_t kScanSlots = 4096;
+constexpr uint32_t kScanSlots = 4096;  // in one poll
 }  // namespace
 
 void Books::Impl::Close(SessionBooks& session) {
@@ -25,7 +25,11 @@ void Books::Impl::Close(SessionBooks& session) {
 }
 
 bool Books::Impl::EndIfOver(SessionBooks& session) {
-  if (!session.proven_gone() && !(session.leaving && session.leases == 0)) return false;
+  // After a goodbye nothing may be left of it, mappings included (M3): a process that goes has none
+  // when its socket is at end of file, one that lives on has unmapped them.
+  const bool gone = session.leaving && session.leases == 0 &&
+                    (session.socket_closed || session.mapped.empty());
+  if (!session.proven_gone() && !gone) return false;
   session.SumCounters();
   hits_of_ended.exact += session.hits.exact;
   hits_of_ended.size_class += session.hits.size_class;
@@ -67,39 +71,57 @@ void Books::Impl::Finish() {
 }
 
 bool Books::Impl::NeedsPoll() const {
-  if (requests.waiting() || !ledger.draining.empty()) return true;
+  if (requests.waiting() || ledger.draining.size() > ledger.draining_lied) return true;
   return std::any_of(going.begin(), going.end(), [&](SessionId id) {
     const SessionBooks& session = *ledger.sessions.at(id);
-    return session.leaving && !session.dead();
+    return session.leaving && !session.dead() && session.leases > 0;
   });
 }
 
 void Books::Impl::Poll() {
   ledger.LookAtDraining();
-  for (SessionId id : going) ledger.LookAtAll(*ledger.Find(id));
+  ScanSome(
+      going_, [](const SessionBooks& session) { return !session.serves(); },
+      [&](core::Lease& lease) { ledger.Look(lease); });
   if (requests.waiting()) {
-    ScanForReturned();
+    // A client may be stopped between its CAS and its message.
+    ScanSome(
+        serving_, [](const SessionBooks& session) { return session.serves(); },
+        [&](core::Lease& lease) {
+          if (lease.leased() && ledger.Peek(lease) == core::Sight::kGone) ledger.Look(lease);
+        });
     requests.Serve();
   }
   poll_interval = std::min(poll_interval * 2, requests.waiting() ? kWaitingPoll : kLazyPoll);
   next_poll = ledger.now + poll_interval;
 }
 
-// A client may be stopped between its CAS and its message. Some thousand slots at a time.
-void Books::Impl::ScanForReturned() {
-  uint32_t slots = 0;
-  for (size_t i = 0; i < ledger.sessions.size() && slots < kScanSlots; ++i) {
-    auto it = ledger.sessions.upper_bound(scanned_to_);
-    if (it == ledger.sessions.end()) it = ledger.sessions.begin();
-    scanned_to_ = it->first;
-    slots += it->second->granted_slots();
-    it->second->ForEachLease([&](core::Lease& lease) {
-      if (lease.leased() && ledger.Peek(lease) == core::Sight::kGone) ledger.Look(lease);
-    });
+// At most once around, at most kScanSlots slots.
+template <class Of, class F>
+void Books::Impl::ScanSome(Place& place, Of&& of, F&& look) {
+  uint32_t left = kScanSlots;
+  for (size_t i = 0; i <= ledger.sessions.size() && left > 0; ++i) {
+    auto it = ledger.sessions.lower_bound(place.session);
+    if (it == ledger.sessions.end()) {
+      place = {};
+      it = ledger.sessions.begin();
+      if (it == ledger.sessions.end()) return;
+    }
+    SessionBooks& session = *it->second;
+    if (session.id != place.session) place = {session.id, 0};
+    if (of(session)) {
+      for (; place.slot < session.granted_slots() && left > 0; ++place.slot, --left) {
+        core::Lease& lease = session.lease(place.slot);
+        if (lease.state != LeaseState::kVacant) look(lease);
+      }
+      if (place.slot < session.granted_slots()) return;
+    }
+    place = {session.id + 1, 0};
   }
 }
 
 void Books::Impl::LookAtEverything() {
+  looked = ledger.now;
   for (auto& [id, session] : ledger.sessions) ledger.LookAtAll(*session);
 }
 
@@ -143,6 +165,7 @@ void Books::Impl::CheckInvariants() const {
   NVCV_CACHED_CHECK(cache_bytes <= ledger.settings.limit_bytes);
   NVCV_CACHED_CHECK(block_bytes == ledger.pool.used_bytes());
   NVCV_CACHED_CHECK(draining == ledger.draining.size());
+  NVCV_CACHED_CHECK(ledger.draining_lied <= draining);
 }
 
 }  // namespace nvcv_cached::server

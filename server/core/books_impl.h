@@ -37,18 +37,25 @@ class Books::Impl {
   void Finish();
   void Poll();
   bool NeedsPoll() const;
-  // Every slot looked at: reports are exact at this moment.
+  // Every slot looked at: what was returned without a message is found.
   void LookAtEverything();
   void CheckInvariants() const;
 
+  std::optional<TimePoint> looked;  // at everything
   std::optional<TimePoint> next_poll;
   Duration poll_interval{1};
 
  private:
+  // Where a scan that looks at so many slots at a time goes on.
+  struct Place {
+    SessionId session = 0;
+    uint32_t slot = 0;
+  };
   bool EndIfOver(core::SessionBooks& session);
-  void ScanForReturned();
-  uint64_t served_ = 0;       // ledger.freed when those who wait were looked at last
-  SessionId scanned_to_ = 0;  // where the last scan for returned slots stopped
+  template <class Of, class F>
+  void ScanSome(Place& place, Of&& of, F&& look);
+  uint64_t served_ = 0;  // ledger.freed when those who wait were looked at last
+  Place serving_, going_;
   uint64_t calls_ = 0;
 };
 

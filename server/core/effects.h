@@ -22,7 +22,7 @@ struct GrantedLease {
 
 enum class Served : uint8_t { kPool, kReclaim, kGrowth };
 
-// Answer to an Acquire. `new_slabs` are those that the session has not been told of before.
+// Answer to an Acquire. `new_slabs` are those that the session was not told of, or has unmapped.
 struct SendGrant {
   SessionId session = 0;
   RequestId request = 0;

@@ -111,6 +111,7 @@ bool Ledger::Plausible(const Lease& lease, Word word) const {
 }
 
 void Ledger::Condemn(SessionBooks& session, const char* what, Lease& lease) {
+  if (lease.state == LeaseState::kDraining && !lease.lied) ++draining_lied;
   lease.lied = true;
   if (session.broken) return;
   session.broken = true;
@@ -188,6 +189,7 @@ void Ledger::StartDraining(Lease& lease) {
   lease.session->draining_bytes += lease.size_bytes;
   lease.draining_at = static_cast<uint32_t>(draining.size());
   draining.push_back(&lease);
+  if (lease.lied) ++draining_lied;
 }
 
 bool Ledger::TryReap(Lease& lease) {
@@ -218,6 +220,7 @@ void Ledger::FreeBlock(Lease& lease) {
   if (lease.state == LeaseState::kCached) LeaveBooks(lease);
   if (lease.state == LeaseState::kDetached) StartDraining(lease);
   session.draining_bytes -= lease.size_bytes;
+  if (lease.lied) --draining_lied;
   Lease* last = draining.back();
   last->draining_at = lease.draining_at;
   draining[lease.draining_at] = last;

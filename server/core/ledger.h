@@ -104,9 +104,13 @@ struct Ledger {
   LruIndex index;
   std::map<SessionId, std::unique_ptr<SessionBooks>> sessions;
   std::vector<Lease*> draining;
+  size_t draining_lied = 0;  // of these: nothing will come of them before the session's end
   std::vector<SessionId>
       condemned;  // broke the rules in this call; their books are closed at its end
   uint64_t cache_bytes = 0, cache_items = 0;
+  // For texts: found by looking at every slot, so not too often (refusals.cc).
+  uint64_t idle_bytes = 0;
+  std::optional<TimePoint> idle_counted;
   uint64_t freed = 0;  // counts blocks that became free; who waits looks whether it has changed
   Totals totals;
   Effects effects;

@@ -50,16 +50,23 @@ void Pool::Serve(Slab& slab, TimePoint now) {
     groups_[slab.group].in_flight_bytes -= slab.size_bytes;
     slab.first = NewExtent(&slab, 0, slab.size_bytes);
   } else {
-    NVCV_CACHED_CHECK(slab.state == SlabState::kRetiring && slab.empty());
+    NVCV_CACHED_CHECK(slab.state == SlabState::kDoomed ||
+                      (slab.state == SlabState::kRetiring && slab.empty()));
   }
-  groups_[slab.group].held_bytes += slab.size_bytes;
+  Group& group = groups_[slab.group];
+  group.held_bytes += slab.size_bytes;
+  group.used_bytes += slab.used_bytes;
   SetState(slab, SlabState::kServing);
-  slab.empty_since = now;
-  empty_slabs_.insert({now, slab.id});
-  groups_[slab.group].free.insert(KeyOf(slab.first));
+  if (slab.empty()) {
+    slab.empty_since = now;
+    empty_slabs_.insert({now, slab.id});
+  }
+  for (Extent* e = slab.first; e != nullptr; e = e->next) {
+    if (e->lease == nullptr) group.free.insert(KeyOf(e));
+  }
 }
 
-void Pool::Close(Slab& slab, SlabState state) {
+void Pool::Close(Slab& slab, SlabState state, TimePoint now) {
   if (slab.state == SlabState::kServing) {
     for (Extent* e = slab.first; e != nullptr; e = e->next) {
       if (e->lease == nullptr) groups_[slab.group].free.erase(KeyOf(e));
@@ -67,17 +74,18 @@ void Pool::Close(Slab& slab, SlabState state) {
     if (slab.empty()) empty_slabs_.erase({slab.empty_since, slab.id});
     groups_[slab.group].held_bytes -= slab.size_bytes;
     groups_[slab.group].used_bytes -= slab.used_bytes;
+    slab.closed_since = now;
   }
   SetState(slab, state);
 }
 
-void Pool::Remove(Slab& slab) {
+void Pool::Remove(Slab& slab, TimePoint now) {
   NVCV_CACHED_CHECK(slab.empty());
   if (slab.state == SlabState::kAllocating) {
     allocating_bytes_ -= slab.size_bytes;
     groups_[slab.group].in_flight_bytes -= slab.size_bytes;
   }
-  Close(slab, SlabState::kFreeing);
+  Close(slab, SlabState::kFreeing, now);
   held_bytes_ -= slab.size_bytes;
   --count_in_[static_cast<size_t>(slab.state)];
   if (slab.first != nullptr) DropExtent(slab.first);
@@ -161,6 +169,7 @@ Extent* Pool::Free(Extent* block, TimePoint now) {
   if (slab.empty()) {
     slab.empty_since = now;
     if (serving) empty_slabs_.insert({now, slab.id});
+    if (slab.state == SlabState::kDoomed) empty_doomed_.push_back(slab.id);
   }
   if (Extent* next = block->next; next != nullptr && next->lease == nullptr) {
     if (serving) free.erase(KeyOf(next));

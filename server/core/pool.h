@@ -7,8 +7,10 @@
 //   kAllocating  the device makes it; counts against the capacity
 //   kServing     blocks are granted from it
 //   kDoomed      serves nobody new; goes back to the device once its last block is free
-//   kRetiring    empty; its importers have been told to unmap it. Serves again when nothing else
-//   can be had kFreeing     nobody maps it; the device frees it
+//   kRetiring    empty; its importers have been told to unmap it
+//   kFreeing     nobody maps it; the device frees it
+//
+// A slab that is doomed or retiring serves again when nothing else can be had (slab_life.h).
 //
 // Invariant (M1): the extents of a slab cover it in order, without gap or overlap; no two
 // neighbours are free; an extent without a lease is free, and in its group's index exactly while
@@ -83,7 +85,8 @@ struct Slab {
   SlabState state = SlabState::kAllocating;
   bool own = false;  // made for one large block
   Extent* first = nullptr;
-  TimePoint empty_since;  // while used_bytes is 0
+  TimePoint empty_since;   // while used_bytes is 0
+  TimePoint closed_since;  // while it does not serve
   absl::flat_hash_set<SessionId> mapped_by;
   absl::flat_hash_set<SessionId> asked;  // of these: told to unmap it, and not answered yet
 
@@ -102,9 +105,10 @@ class Pool {
   SizeClass size_class(GroupId group) const { return groups_[group].size_class; }
 
   Slab& Add(GroupId group, uint64_t size_bytes, bool own);
-  void Serve(Slab& slab, TimePoint now);    // kAllocating, kRetiring -> kServing
-  void Close(Slab& slab, SlabState state);  // nothing is granted from it any more
-  void Remove(Slab& slab);                  // the device has it back
+  void Serve(Slab& slab, TimePoint now);  // kAllocating, kRetiring, kDoomed -> kServing
+  // Nothing is granted from it any more.
+  void Close(Slab& slab, SlabState state, TimePoint now);
+  void Remove(Slab& slab, TimePoint now);  // the device has it back
   Slab* Find(SlabId id);
   const std::map<SlabId, std::unique_ptr<Slab>>& slabs() const { return slabs_; }
 
@@ -128,6 +132,8 @@ class Pool {
   // Serving slabs without a block, longest empty first.
   using EmptySlabs = absl::btree_set<std::pair<TimePoint, SlabId>>;
   const EmptySlabs& empty_slabs() const { return empty_slabs_; }
+  // Doomed slabs whose last block became free since the last call.
+  std::vector<SlabId> TakeEmptyDoomed() { return std::exchange(empty_doomed_, {}); }
   uint64_t InFlightBytes(GroupId group) const { return groups_[group].in_flight_bytes; }
   // More than a tenth of the group's slabs is free and still does not fit: it lies in pieces.
   bool Fragmented(GroupId group) const {
@@ -176,6 +182,7 @@ class Pool {
   std::deque<Extent> extents_;
   std::vector<Extent*> spare_extents_;
   EmptySlabs empty_slabs_;
+  std::vector<SlabId> empty_doomed_;
   std::array<size_t, kSlabStates> count_in_{};
   SlabId next_slab_ = 1;
   uint64_t held_bytes_ = 0, allocating_bytes_ = 0, used_bytes_ = 0;

@@ -21,24 +21,29 @@ std::string Asked(const Ledger& ledger, const AcquireRequest& request) {
   return asked;
 }
 
-uint64_t IdleBytes(const Ledger& ledger) {
-  uint64_t idle = 0;
+// Every slot is looked at, so a flood of requests that are refused shares one figure.
+uint64_t IdleBytes(Ledger& ledger) {
+  constexpr Duration kFresh{10};
+  if (ledger.idle_counted && ledger.now - *ledger.idle_counted < kFresh) return ledger.idle_bytes;
+  ledger.idle_counted = ledger.now;
+  ledger.idle_bytes = 0;
   for (const auto& [id, session] : ledger.sessions) {
     session->ForEachLease([&](const Lease& lease) {
       if (lease.state == LeaseState::kCached && ledger.Peek(lease) == Sight::kIdle) {
-        idle += lease.size_bytes;
+        ledger.idle_bytes += lease.size_bytes;
       }
     });
   }
-  return idle;
+  return ledger.idle_bytes;
 }
 
+// "; in use: ..." with the largest sessions, or nothing.
 std::string Holders(const Ledger& ledger) {
   std::vector<const SessionBooks*> holders;
   for (const auto& [id, session] : ledger.sessions) {
     if (session->leased_bytes > 0) holders.push_back(session.get());
   }
-  if (holders.empty()) return "nobody's";
+  if (holders.empty()) return "";
   std::stable_sort(holders.begin(), holders.end(),
                    [](const SessionBooks* a, const SessionBooks* b) {
                      return a->leased_bytes > b->leased_bytes;
@@ -50,7 +55,8 @@ std::string Holders(const Ledger& ledger) {
       others += holders[i]->leased_bytes;
       continue;
     }
-    absl::StrAppend(&text, i > 0 ? ", " : "", Printable(holders[i]->options.name, kNameBytes),
+    absl::StrAppend(&text,
+                    i > 0 ? ", " : "; in use: ", Printable(holders[i]->options.name, kNameBytes),
                     " pid ", holders[i]->options.pid, " ", Size(holders[i]->leased_bytes));
   }
   if (others > 0) absl::StrAppend(&text, ", ", holders.size() - kHolders, " others ", Size(others));
@@ -86,17 +92,25 @@ std::string Printable(std::string_view text, size_t most) {
   return printable;
 }
 
-SendRefusal OutOfMemory(const Ledger& ledger, const SessionBooks& session,
-                        const AcquireRequest& request, std::string_view device_error) {
+SendRefusal OutOfMemory(Ledger& ledger, const SessionBooks& session, const AcquireRequest& request,
+                        std::string_view device_error) {
   std::string text =
       absl::StrCat(Asked(ledger, request), "; found pool ", Size(ledger.pool.held_bytes()), " of ",
-                   Size(ledger.settings.capacity_bytes), ", ", Size(IdleBytes(ledger)),
-                   " idle; in use: ", Holders(ledger));
+                   Size(ledger.settings.capacity_bytes), ", ", Size(IdleBytes(ledger)), " idle",
+                   Holders(ledger));
   if (!device_error.empty()) absl::StrAppend(&text, "; the device: ", std::string(device_error));
   return Refusal(session, request, std::move(text),
                  device_error.empty() ? "free some there, or raise capacity"
                                       : "free some there, or on the device outside of this daemon",
                  RefusalReason::kOutOfMemory);
+}
+
+SendRefusal AboveCapacity(const Ledger& ledger, const SessionBooks& session,
+                          const AcquireRequest& request) {
+  return Refusal(session, request,
+                 absl::StrCat(Asked(ledger, request), "; found a capacity of ",
+                              Size(ledger.settings.capacity_bytes), " in all"),
+                 "ask for less, or raise capacity", RefusalReason::kOutOfMemory);
 }
 
 SendRefusal OverQuota(const Ledger& ledger, const SessionBooks& session,

@@ -17,6 +17,7 @@ using core::Sight;
 namespace {
 
 constexpr size_t kNameBytes = 128;
+constexpr Duration kLookAgain{10};
 
 uint64_t SaturatingAdd(uint64_t a, uint64_t b) {
   return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max()
@@ -169,30 +170,35 @@ std::vector<SlabReport> Books::GetSlabs() {
   return reports;
 }
 
-std::vector<LeaseReport> Books::GetLeases(SessionId only) {
+std::vector<SessionId> Books::Ids() const {
+  std::vector<SessionId> ids;
+  for (const auto& [id, session] : impl_->ledger.sessions) ids.push_back(id);
+  return ids;
+}
+
+std::vector<LeaseReport> Books::GetLeases(SessionId id) {
   Turn turn(*impl_);
-  const core::Ledger& ledger = impl_->ledger;
+  core::Ledger& ledger = impl_->ledger;
   std::vector<LeaseReport> reports;
-  for (auto& [id, session] : ledger.sessions) {
-    if (only != 0 && id != only) continue;
-    impl_->ledger.LookAtAll(*session);
-    session->ForEachLease([&](const Lease& lease) {
-      LeaseReport report;
-      report.session = id;
-      report.slot = lease.slot;
-      report.session_name = core::Printable(session->options.name, kNameBytes);
-      report.state = StateOf(ledger, lease);
-      report.size_bytes = lease.size_bytes;
-      report.block = {lease.extent->slab->id, lease.extent->offset, lease.extent->size};
-      report.spec = SpecOf(lease);
-      if (report.state == BlockState::kIdle) {
-        report.idle_seconds =
-            static_cast<double>(ledger.now_ms - session->LastUsedMs(lease, ledger.now_ms)) / 1e3;
-      }
-      report.cached = lease.state == LeaseState::kCached;
-      reports.push_back(std::move(report));
-    });
-  }
+  SessionBooks* session = ledger.Find(id);
+  if (session == nullptr) return reports;
+  ledger.LookAtAll(*session);
+  session->ForEachLease([&](const Lease& lease) {
+    LeaseReport report;
+    report.session = id;
+    report.slot = lease.slot;
+    report.session_name = core::Printable(session->options.name, kNameBytes);
+    report.state = StateOf(ledger, lease);
+    report.size_bytes = lease.size_bytes;
+    report.block = {lease.extent->slab->id, lease.extent->offset, lease.extent->size};
+    report.spec = SpecOf(lease);
+    if (report.state == BlockState::kIdle) {
+      report.idle_seconds =
+          static_cast<double>(ledger.now_ms - session->LastUsedMs(lease, ledger.now_ms)) / 1e3;
+    }
+    report.cached = lease.state == LeaseState::kCached;
+    reports.push_back(std::move(report));
+  });
   return reports;
 }
 
@@ -205,7 +211,8 @@ ScopeReport Books::GetScope(const ClearScope& scope) {
   core::Hits hits;
   SessionBooks* session = ledger.Find(scope.session);
   if (scope.session == 0) {
-    impl_->LookAtEverything();
+    // Any client may ask, as often as it likes.
+    if (!impl_->looked || ledger.now - *impl_->looked >= kLookAgain) impl_->LookAtEverything();
     const Totals totals = GetTotals();
     report.items = ledger.cache_items;
     report.bytes = ledger.cache_bytes;

@@ -39,7 +39,7 @@ absl::Status Requests::Acquire(SessionBooks& session, AcquireRequest request) {
   request.timeout = std::clamp(request.timeout, Duration(0), kMaxTimeout);
   if (request.size_bytes > kMaxBytes ||
       ledger_.BlockBytes(request.size_bytes) > ledger_.settings.capacity_bytes) {
-    Refuse(session, request, OutOfMemory(ledger_, session, request, ""));
+    Refuse(session, request, AboveCapacity(ledger_, session, request));
     return absl::OkStatus();
   }
   if (session.pending >= kMaxPending) {
@@ -65,8 +65,8 @@ absl::Status Requests::Acquire(SessionBooks& session, AcquireRequest request) {
     return absl::OkStatus();
   }
   lines_[group].push_back(std::move(waiting));
+  deadlines_.insert(deadline);
   ++session.pending;
-  ++waiting_;
   return absl::OkStatus();
 }
 
@@ -213,55 +213,52 @@ Misses& Requests::MissesOf(SessionBooks& session, uint32_t thread_tag) {
   return session.misses_by_tag[thread_tag];
 }
 
+void Requests::Left(const Waiting& waiting) {
+  deadlines_.erase(deadlines_.find(waiting.deadline));
+  if (SessionBooks* session = ledger_.Find(waiting.session)) --session->pending;
+}
+
 void Requests::Drop(SessionId session) {
+  const SessionBooks* books = ledger_.Find(session);
+  if (books == nullptr || books->pending == 0) return;
   for (auto& line : lines_) {
-    waiting_ -= std::erase_if(line, [&](const Waiting& w) { return w.session == session; });
+    std::erase_if(line, [&](const Waiting& waiting) {
+      if (waiting.session != session) return false;
+      Left(waiting);
+      return true;
+    });
   }
-  if (SessionBooks* books = ledger_.Find(session)) books->pending = 0;
 }
 
 void Requests::Serve(GroupId group) {
   if (group >= lines_.size()) return;
   auto& line = lines_[group];
-  const auto leave = [&](const Waiting& waiting) {
-    --waiting_;
-    if (SessionBooks* session = ledger_.Find(waiting.session)) --session->pending;
-  };
   for (bool expired = true; expired && !line.empty();) {
     while (!line.empty() && Try(line.front()) == Outcome::kAnswered) {
-      leave(line.front());
+      Left(line.front());
       line.pop_front();
     }
-    expired = std::erase_if(line, [&](const Waiting& waiting) {
+    expired = waiting() && *deadlines_.begin() <= ledger_.now &&
+              std::erase_if(line, [&](const Waiting& waiting) {
                 if (waiting.deadline > ledger_.now) return false;
                 if (SessionBooks* session = ledger_.Find(waiting.session)) {
                   Refuse(*session, waiting.request,
                          OutOfMemory(ledger_, *session, waiting.request, slabs_.device_error()));
                 }
-                leave(waiting);
+                Left(waiting);
                 return true;
               }) > 0;
   }
 }
 
 void Requests::Serve() {
-  if (waiting_ == 0) return;
+  if (!waiting()) return;
   std::vector<std::pair<uint64_t, GroupId>> heads;
   for (GroupId group = 0; group < lines_.size(); ++group) {
     if (!lines_[group].empty()) heads.push_back({lines_[group].front().arrival, group});
   }
   std::sort(heads.begin(), heads.end());
   for (const auto& [arrival, group] : heads) Serve(group);
-}
-
-std::optional<TimePoint> Requests::NextDeadline() const {
-  std::optional<TimePoint> next;
-  for (const auto& line : lines_) {
-    for (const Waiting& waiting : line) {
-      if (!next || waiting.deadline < *next) next = waiting.deadline;
-    }
-  }
-  return next;
 }
 
 }  // namespace nvcv_cached::server::core

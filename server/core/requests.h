@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -35,8 +36,10 @@ class Requests {
   // A slab has come for this group: it is served before somebody else finds the slab empty and
   // takes it.
   void Serve(GroupId group);
-  bool waiting() const { return waiting_ > 0; }
-  std::optional<TimePoint> NextDeadline() const;
+  bool waiting() const { return !deadlines_.empty(); }
+  std::optional<TimePoint> NextDeadline() const {
+    return deadlines_.empty() ? std::nullopt : std::optional(*deadlines_.begin());
+  }
 
  private:
   struct Waiting {
@@ -50,6 +53,7 @@ class Requests {
   };
   enum class Outcome : uint8_t { kAnswered, kWaits };
 
+  void Left(const Waiting& waiting);  // it is in no line any more
   Outcome Try(Waiting& waiting);
   bool FitQuota(SessionBooks& session, const AcquireRequest& request);
   bool FindSlot(SessionBooks& session);
@@ -64,7 +68,7 @@ class Requests {
   SlabLife& slabs_;
   Reclaim reclaim_;
   std::vector<std::deque<Waiting>> lines_;  // by group
-  size_t waiting_ = 0;
+  std::multiset<TimePoint> deadlines_;      // of all who wait
   uint64_t arrivals_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "server/core/slab_life.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
@@ -11,6 +12,8 @@ namespace {
 // After the device has refused a slab: how long not to ask again.
 constexpr Duration kGrowAgain{100};
 constexpr Duration kNever = std::chrono::hours(24 * 365 * 10);
+// An honest client that runs has unmapped a slab by then, and a block has drained.
+constexpr Duration kStuck{1000};
 }  // namespace
 
 uint64_t SlabLife::Bound() const {
@@ -62,11 +65,19 @@ bool SlabLife::Grow(const Wanted& wanted) {
 }
 
 bool SlabLife::Revive(const Wanted& wanted) {
+  const auto fits = [&](const Slab& slab) {
+    for (const Extent* e = slab.first; e != nullptr; e = e->next) {
+      if (e->lease == nullptr && e->Fits(wanted.bytes, wanted.alignment)) return true;
+    }
+    return false;
+  };
   Slab* best = nullptr;
   for (const auto& [id, slab] : ledger_.pool.slabs()) {
-    if (slab->state != SlabState::kRetiring || slab->group != wanted.group) continue;
-    if (slab->size_bytes < wanted.bytes || wanted.mapped.asked.contains(id)) continue;
-    if (best == nullptr || slab->size_bytes < best->size_bytes) best = slab.get();
+    if (slab->group != wanted.group || wanted.mapped.asked.contains(id)) continue;
+    const bool comes_back = slab->state == SlabState::kRetiring ||
+                            (slab->state == SlabState::kDoomed && Stuck(*slab));
+    if (!comes_back || (best != nullptr && best->size_bytes <= slab->size_bytes)) continue;
+    if (fits(*slab)) best = slab.get();
   }
   if (best == nullptr) return false;
   ledger_.pool.Serve(*best, ledger_.now);
@@ -82,6 +93,11 @@ bool SlabLife::Growing(const Wanted& wanted) const {
     }
   }
   return false;
+}
+
+bool SlabLife::Stuck(const Slab& slab) const {
+  return (slab.state == SlabState::kDoomed || slab.state == SlabState::kRetiring) &&
+         ledger_.now - slab.closed_since >= kStuck;
 }
 
 bool SlabLife::Evictable(const Slab& slab) const {
@@ -107,23 +123,28 @@ bool SlabLife::Cold(const Slab& slab) const {
 
 std::vector<Slab*> SlabLife::EvictableSlabs() const {
   struct Candidate {
+    bool undone;
     uint64_t last_used_ms;
     Slab* slab;
   };
   std::vector<Candidate> candidates;
   for (const auto& [id, slab] : ledger_.pool.slabs()) {
     if (slab->empty() || !Evictable(*slab)) continue;
-    uint64_t last_used_ms = 0;
+    Candidate candidate{false, 0, slab.get()};
     for (const Extent* e = slab->first; e != nullptr; e = e->next) {
-      if (e->lease == nullptr || e->lease->state != LeaseState::kCached) continue;
-      last_used_ms =
-          std::max(last_used_ms, e->lease->session->LastUsedMs(*e->lease, ledger_.now_ms));
+      if (e->lease == nullptr) continue;
+      candidate.undone |= !ledger_.FenceDone(*e->lease);
+      if (e->lease->state != LeaseState::kCached) continue;
+      candidate.last_used_ms = std::max(
+          candidate.last_used_ms, e->lease->session->LastUsedMs(*e->lease, ledger_.now_ms));
     }
-    candidates.push_back({last_used_ms, slab.get()});
+    candidates.push_back(candidate);
   }
-  std::stable_sort(
-      candidates.begin(), candidates.end(),
-      [](const Candidate& a, const Candidate& b) { return a.last_used_ms < b.last_used_ms; });
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) {
+                     return std::pair(a.undone, a.last_used_ms) <
+                            std::pair(b.undone, b.last_used_ms);
+                   });
   std::vector<Slab*> slabs;
   for (const Candidate& candidate : candidates) slabs.push_back(candidate.slab);
   return slabs;
@@ -136,7 +157,7 @@ std::vector<Slab*> SlabLife::EmptySlabs() const {
 }
 
 void SlabLife::Doom(Slab& slab, EvictReason reason, Evicted& evicted) {
-  ledger_.pool.Close(slab, SlabState::kDoomed);
+  ledger_.pool.Close(slab, SlabState::kDoomed, ledger_.now);
   std::vector<Lease*> leases;
   for (Extent* e = slab.first; e != nullptr; e = e->next) {
     if (e->lease != nullptr && e->lease->state == LeaseState::kCached) leases.push_back(e->lease);
@@ -156,7 +177,8 @@ bool SlabLife::MakeCapacity(const Wanted& wanted) {
   std::stable_partition(victims.begin(), victims.end(),
                         [](const Slab* slab) { return slab->mapped_by.empty(); });
   for (const auto& [id, slab] : ledger_.pool.slabs()) {
-    if (slab->state == SlabState::kServing || slab->state == SlabState::kAllocating) {
+    if (slab->state == SlabState::kServing || slab->state == SlabState::kAllocating ||
+        Stuck(*slab)) {
       staying += slab->size_bytes;
     }
   }
@@ -202,7 +224,7 @@ void SlabLife::Failed(SlabId id, const absl::Status& status) {
   refused_bytes_ =
       ledger_.now < grow_again_ ? std::min(refused_bytes_, slab->size_bytes) : slab->size_bytes;
   grow_again_ = ledger_.now + kGrowAgain;
-  ledger_.pool.Remove(*slab);
+  ledger_.pool.Remove(*slab, ledger_.now);
   refused_held_ = ledger_.pool.held_bytes();
   ++ledger_.freed;
 }
@@ -212,13 +234,13 @@ void SlabLife::Freed(SlabId id) {
   if (slab == nullptr || slab->state != SlabState::kFreeing) return;
   ++ledger_.totals.slab_frees;
   ++ledger_.freed;
-  ledger_.pool.Remove(*slab);
+  ledger_.pool.Remove(*slab, ledger_.now);
   grow_again_ = ledger_.now;  // the device has more again
 }
 
 void SlabLife::Retire(Slab& slab) {
   NVCV_CACHED_CHECK(slab.empty());
-  ledger_.pool.Close(slab, SlabState::kRetiring);
+  ledger_.pool.Close(slab, SlabState::kRetiring, ledger_.now);
   for (SessionId session : slab.mapped_by) {
     if (!slab.asked.insert(session).second) continue;
     ledger_.Find(session)->asked.insert(slab.id);
@@ -229,7 +251,7 @@ void SlabLife::Retire(Slab& slab) {
 
 void SlabLife::FreeIfUnmapped(Slab& slab) {
   if (slab.state != SlabState::kRetiring || !slab.mapped_by.empty()) return;
-  ledger_.pool.Close(slab, SlabState::kFreeing);
+  ledger_.pool.Close(slab, SlabState::kFreeing, ledger_.now);
   ledger_.effects.emplace_back(FreeSlab{slab.id});
 }
 
@@ -283,9 +305,9 @@ Books::Trimmed SlabLife::Trim(uint64_t target_bytes) {
 }
 
 void SlabLife::RetireDoomed() {
-  if (ledger_.pool.CountIn(SlabState::kDoomed) == 0) return;
-  for (const auto& [id, slab] : ledger_.pool.slabs()) {
-    if (slab->state == SlabState::kDoomed && slab->empty()) Retire(*slab);
+  for (SlabId id : ledger_.pool.TakeEmptyDoomed()) {
+    Slab* slab = ledger_.pool.Find(id);
+    if (slab != nullptr && slab->state == SlabState::kDoomed && slab->empty()) Retire(*slab);
   }
 }
 

@@ -29,13 +29,15 @@ class SlabLife {
   // refused.
   bool Grow(const Wanted& wanted);
   // Lets a slab that is retiring serve again, but for those who have been asked to unmap it: a
-  // silent process keeps its mapping, not the memory (L2). False: none that the block fits into.
+  // silent process keeps its mapping, not the memory (L2). Likewise what stays of a slab whose last
+  // block does not drain. False: none that the block fits into.
   bool Revive(const Wanted& wanted);
   // A slab for it is on its way.
   bool Growing(const Wanted& wanted) const;
   // Makes capacity (or room on a device that has no more) for such a slab out of empty slabs, then
-  // out of slabs in which nothing is in use. True: as much is on its way back to the device. Takes
-  // nothing when it could not be enough.
+  // out of slabs in which nothing is in use. True: as much is on its way back to the device; what
+  // has been on it for long does not count, a silent process never unmaps. Takes nothing when it
+  // could not be enough.
   bool MakeCapacity(const Wanted& wanted);
   // Slabs are on their way back: to the device's worker alone, or to anybody.
   bool Freeing() const;
@@ -67,7 +69,9 @@ class SlabLife {
   bool Evictable(const Slab& slab) const;     // nothing in it is in use
   bool Cold(const Slab& slab) const;          // nor was for the keep time
   std::vector<Slab*> EmptySlabs() const;      // longest empty first
-  std::vector<Slab*> EvictableSlabs() const;  // those not empty, longest unused first
+  // Those not empty: first where every fence is done, longest unused first.
+  std::vector<Slab*> EvictableSlabs() const;
+  bool Stuck(const Slab& slab) const;  // on its way back for so long that nobody counts on it
   void Doom(Slab& slab, EvictReason reason, Evicted& evicted);
 
   Ledger& ledger_;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -47,10 +48,9 @@ absl::Status AdminRequests::MayChange(const Caller& caller) {
 
 absl::Status AdminRequests::CheckSession(SessionId session) {
   if (session == 0) return absl::OkStatus();
-  const std::vector<SessionReport> sessions =
-      broker_.With([](Books& books) { return books.GetSessions(); });
-  for (const SessionReport& known : sessions) {
-    if (known.id == session) return absl::OkStatus();
+  const std::vector<SessionId> sessions = broker_.With([](Books& books) { return books.Ids(); });
+  if (std::find(sessions.begin(), sessions.end(), session) != sessions.end()) {
+    return absl::OkStatus();
   }
   return absl::NotFoundError(absl::StrCat("no session ", session, "; there are ", sessions.size(),
                                           "; do: nvcv-cachectl sessions"));
@@ -108,13 +108,17 @@ void AdminRequests::ListSlabs(v1::ListSlabsReply* reply) {
 absl::Status AdminRequests::ListLeases(const v1::ListLeasesRequest& request,
                                        v1::ListLeasesReply* reply) {
   if (absl::Status status = CheckSession(request.session()); !status.ok()) return status;
-  const auto leases =
-      broker_.With([&](Books& books) { return books.GetLeases(request.session()); });
-  for (const LeaseReport& lease : leases) {
-    v1::LeaseInfo message;
-    Fill(lease, &message);
-    if (request.state().empty() || request.state() == message.state()) {
-      *reply->add_leases() = std::move(message);
+  std::vector<SessionId> sessions{request.session()};
+  if (request.session() == 0) sessions = broker_.With([](Books& books) { return books.Ids(); });
+  // A session at a time: all leases at once would keep everybody else waiting.
+  for (const SessionId session : sessions) {
+    const auto leases = broker_.With([&](Books& books) { return books.GetLeases(session); });
+    for (const LeaseReport& lease : leases) {
+      v1::LeaseInfo message;
+      Fill(lease, &message);
+      if (request.state().empty() || request.state() == message.state()) {
+        *reply->add_leases() = std::move(message);
+      }
     }
   }
   return absl::OkStatus();
@@ -142,11 +146,16 @@ absl::Status AdminRequests::SetLimit(const Caller& caller, const v1::SetLimitReq
     reply->set_warning(absl::StrCat("the limit, ", FormatSize(limit),
                                     ", is above the device's memory, ", FormatSize(total)));
   }
-  LogInfo(Change("limit", caller)
-              .With("old", FormatSize(reply->old_bytes()))
-              .With("new", FormatSize(limit))
-              .With("evicted", reply->evicted_items())
-              .With("detached", reply->detached_items()));
+  Event change = Change("limit", caller)
+                     .With("old", FormatSize(reply->old_bytes()))
+                     .With("new", FormatSize(limit))
+                     .With("evicted", reply->evicted_items())
+                     .With("detached", reply->detached_items());
+  if (reply->warning().empty()) {
+    LogInfo(change);
+  } else {
+    LogWarning(change.With("warning", "above the memory of the device"));
+  }
   return absl::OkStatus();
 }
 

@@ -1,8 +1,12 @@
 #include "server/rpc/admin_worker.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace nvcv_cached::server {
+namespace {
+constexpr std::chrono::milliseconds kLongestRest{20};
+}  // namespace
 
 AdminWorker::AdminWorker() : thread_([this] { Run(); }) {}
 
@@ -47,9 +51,14 @@ void AdminWorker::Run() {
     Job job = std::move(jobs_.begin()->second);
     jobs_.erase(jobs_.begin());
     lock.unlock();
+    const Time begun = std::chrono::steady_clock::now();
     job();
     job = nullptr;
+    const Time done = std::chrono::steady_clock::now();
     lock.lock();
+    // However many ask, those who hold memory have the books for half of the time.
+    const Time rested = done + std::min<Time::duration>(done - begun, kLongestRest);
+    wakeup_.wait_until(lock, rested, [this] { return stopping_; });
   }
 }
 

@@ -19,6 +19,7 @@ namespace nvcv_cached::server {
 namespace {
 
 constexpr int kAcceptsAtOnce = 64;
+// Descriptor sockets whose token has not come; half of them for one uid.
 constexpr size_t kMaxPending = 512;
 constexpr std::chrono::seconds kTokenTime{5};
 // Connections that are no session's: the CLI, exporters, those that are just coming.
@@ -149,7 +150,10 @@ void Connections::OnOver(uint64_t number) {
 
 void Connections::TakeDescriptor(UniqueFd socket, std::shared_ptr<Peer> peer) {
   if (!peer->refusal.ok()) return;
-  if (pending_.size() >= kMaxPending) {
+  const auto of_uid = std::count_if(pending_.begin(), pending_.end(), [&](const auto& entry) {
+    return entry.second.peer->uid == peer->uid;
+  });
+  if (pending_.size() >= kMaxPending || static_cast<size_t>(of_uid) >= kMaxPending / 2) {
     broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
     return;
   }

@@ -16,6 +16,7 @@
 // thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -83,6 +84,8 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   void OnWritten(StreamPort* stream);
   // A message of the client; false: the session is over, read no more.
   bool Handle(StreamPort* stream, const v1::ClientMessage& message);
+  // A limit of the session's own, at Hello or later; one above the device's memory is said once.
+  void NoteLimit(uint64_t limit_bytes);
   // Ends the stream, not the session.
   void EndStream(const absl::Status& status);
   // The session is over for what the client did (BrokeProtocol in the books).
@@ -136,6 +139,7 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   const TimePoint table_made_;
   const std::string resume_token_;
   const std::function<void(SessionId)> on_ended_;
+  std::atomic<bool> limit_warned_{false};
 
   mutable std::mutex mutex_;
   TableMemory table_ ABSL_GUARDED_BY(mutex_);

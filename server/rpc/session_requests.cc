@@ -7,6 +7,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "proto/lease_table.h"
+#include "proto/units.h"
+#include "server/log/log_sink.h"
+#include "server/log/logfmt.h"
 #include "server/rpc/messages.h"
 #include "server/rpc/session.h"
 
@@ -87,6 +90,17 @@ absl::Status Session::HandleReturn(const v1::Return& message) {
   return broker_.With([&](Books& books) { return books.Returned(id_, slots); });
 }
 
+void Session::NoteLimit(uint64_t limit_bytes) {
+  const uint64_t total = broker_.device_info().total_bytes;
+  if (limit_bytes <= total || limit_warned_.exchange(true)) return;
+  LogWarning(Event("session-limit")
+                 .With("id", id_)
+                 .With("pid", peer_->pid)
+                 .With("limit", FormatSize(limit_bytes))
+                 .With("device", FormatSize(total))
+                 .With("warning", "above the memory of the device"));
+}
+
 // Answers are put into the queue under the lock of the books, so that they stand in the order of
 // the changes.
 void Session::HandleSetLimit(const v1::SetLimit& message) {
@@ -103,6 +117,7 @@ void Session::HandleSetLimit(const v1::SetLimit& message) {
     Enqueue(std::move(outgoing));
   });
   Pump();
+  NoteLimit(message.limit_bytes());
 }
 
 absl::Status Session::HandleClear(const v1::ClearCache& message) {

@@ -1,6 +1,7 @@
 #include "server/rpc/sessions.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -192,6 +193,7 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(const std::shared_ptr<co
               .With("uid", peer->uid)
               .With("domain", options.domain)
               .With("name", options.name));
+  if (options.limit_bytes) session->NoteLimit(*options.limit_bytes);
   if (absl::Status status = Watch(session); !status.ok()) {
     LetGoIfUnconnected(session);
     return status;
@@ -276,7 +278,7 @@ absl::Status Sessions::Connect(const std::string& token, const Peer& peer, Uniqu
     if (found != sessions_.end()) deadline = std::exchange(found->second.deadline, 0);
   }
   death_watch_.Remove(deadline);
-  WatchSocket(session);
+  WatchSocket(session, EPOLLIN | EPOLLRDHUP);
   return absl::OkStatus();
 }
 

@@ -66,7 +66,7 @@ class Sessions : public std::enable_shared_from_this<Sessions> {
   absl::Status Reserve(uid_t uid);
   void Unreserve(uid_t uid);
   absl::Status Watch(const std::shared_ptr<Session>& session);
-  void WatchSocket(const std::shared_ptr<Session>& session);
+  void WatchSocket(const std::shared_ptr<Session>& session, uint32_t events);
   void OnProcessExited(const std::shared_ptr<Session>& session);
   void OnSocketEvent(const std::shared_ptr<Session>& session, uint32_t events);
   void OnTokenDeadline(const std::shared_ptr<Session>& session);

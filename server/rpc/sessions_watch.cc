@@ -17,6 +17,8 @@ using std::chrono::steady_clock;
 
 // How long after the end of its socket a process may take to exit before it is taken to live on.
 constexpr std::chrono::milliseconds kExecGrace{500};
+// Out of watches (fs.epoll.max_user_watches): when to try again.
+constexpr std::chrono::seconds kWatchAgain{1};
 
 }  // namespace
 
@@ -47,12 +49,19 @@ absl::Status Sessions::Watch(const std::shared_ptr<Session>& session) {
   return absl::OkStatus();
 }
 
-void Sessions::WatchSocket(const std::shared_ptr<Session>& session) {
-  Keep(session->id(), &Entry::socket,
-       death_watch_.Add(session->socket(), EPOLLIN | EPOLLRDHUP,
-                        [self = weak_from_this(), session](uint32_t events) {
-                          if (auto sessions = self.lock()) sessions->OnSocketEvent(session, events);
-                        }));
+// Without this watch the session would never be known to be over, so it is tried until it stands.
+void Sessions::WatchSocket(const std::shared_ptr<Session>& session, uint32_t events) {
+  std::weak_ptr<Sessions> self = weak_from_this();
+  EventLoop::Id watch =
+      death_watch_.Add(session->socket(), events, [self, session](uint32_t seen) {
+        if (auto sessions = self.lock()) sessions->OnSocketEvent(session, seen);
+      });
+  if (watch == 0) {
+    watch = death_watch_.At(steady_clock::now() + kWatchAgain, [self, session, events] {
+      if (auto sessions = self.lock()) sessions->WatchSocket(session, events);
+    });
+  }
+  Keep(session->id(), &Entry::socket, watch);
 }
 
 void Sessions::OnProcessExited(const std::shared_ptr<Session>& session) {
@@ -72,14 +81,10 @@ void Sessions::OnSocketEvent(const std::shared_ptr<Session>& session, uint32_t e
     watch = std::exchange(found->second.socket, 0);
   }
   death_watch_.Remove(watch);
-  std::weak_ptr<Sessions> self = weak_from_this();
   if ((events & (EPOLLHUP | EPOLLERR)) == 0) {
     // Bytes or a half-closed socket: the client broke the contract. From here on only the end is
     // waited for.
-    Keep(session->id(), &Entry::socket,
-         death_watch_.Add(session->socket(), 0, [self, session](uint32_t later) {
-           if (auto sessions = self.lock()) sessions->OnSocketEvent(session, later);
-         }));
+    WatchSocket(session, 0);
     session->Lose(
         absl::InvalidArgumentError("the client wrote to its descriptor socket after the token"));
     return;
@@ -89,7 +94,7 @@ void Sessions::OnSocketEvent(const std::shared_ptr<Session>& session, uint32_t e
   session->EndStream(
       absl::UnavailableError("the descriptor socket was closed; do: begin a new session"));
   Keep(session->id(), &Entry::deadline,
-       death_watch_.At(steady_clock::now() + kExecGrace, [self, session] {
+       death_watch_.At(steady_clock::now() + kExecGrace, [self = weak_from_this(), session] {
          auto sessions = self.lock();
          if (!sessions || HasExited(session->peer())) return;
          sessions->broker_.With([&](Books& books) { books.SaidGoodbye(session->id()); });

@@ -74,6 +74,15 @@ def test_address_WinsAndTheVariableIsTheSame(runtime, daemons):
         assert shown["pid"] == daemons[0].process.pid
 
 
+def test_commandLine_WinsOverTheVariable(runtime, daemons):
+    env = {"NVCV_CACHED_ADDRESS": str(daemons[0].socket)}
+    for args in (["-d", "GPU-1111"], ["--address", daemons[1].socket]):
+        shown = json.loads(say(runtime, *args, "stats", "-o", "json", **env).stdout)
+        assert shown["pid"] == daemons[1].process.pid, args
+    already = say(runtime, "-d", "host", "start", **{"NVCV_CACHED_ADDRESS": "/nowhere/host.sock"})
+    assert already.returncode == 0 and f"already running pid {daemons[0].process.pid}" in already.stdout, already
+
+
 def test_stale_SocketsArePassedOver(runtime, daemons):
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(runtime["sockets"] / "stale.sock"))
@@ -102,6 +111,13 @@ def test_start_MakesADaemonThatStopEnds(runtime):
     assert stopped.returncode == 0 and f"pid {pid}" in stopped.stdout, stopped
     assert not os.path.exists(f"/proc/{pid}") or eventually(lambda: not os.path.exists(f"/proc/{pid}"))
     assert say(runtime, "status").returncode == 4
+
+
+def test_start_InADirectoryThatIsNotThereSaysWhatToDo(runtime):
+    failed = say(runtime, "--address", runtime["sockets"] / "no" / "host.sock", "start")
+    assert failed.returncode == 1, failed
+    assert "No such file" in failed.stderr, failed.stderr
+    assert f"next: make the directory {runtime['sockets']}/no" in failed.stderr, failed.stderr
 
 
 def test_start_ThatFailsSaysWithWhatAndWhere(runtime):

@@ -1,10 +1,11 @@
 """How nvcv-cachectl prints: tables, JSON by its schema, sorting, cutting, colour, errors."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from conditions import KIB, MIB
+from conditions import BIN, KIB, MIB, clean_environment
 from control import control, table
 from schema import check
 
@@ -154,10 +155,7 @@ def test_terminal_LinesAreCutToItsWidthAndNothingElseIs(busy):
     import os
     import pty
     import struct
-    import subprocess
     import termios
-
-    from conditions import BIN, clean_environment
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
@@ -189,10 +187,6 @@ def test_text_OfClientsIsHarmless(workshop):
 
 
 def test_watch_Repeats(busy):
-    import subprocess
-
-    from conditions import BIN, clean_environment
-
     command = [str(BIN / "nvcv-cachectl"), "--address", str(busy.socket), "-w", "0.02", "status"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment())
     seen = 0
@@ -214,3 +208,46 @@ def test_errors_SayWhatWhyNext(workshop):
     assert error == {
         "code": "invalid_argument", "message": 'limit: "8G" is ambiguous', "hint": "write 8GiB or 8GB"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("pause", ["0", "-1", "nan", "inf", "soon", "1e9"])
+def test_watch_RefusesWhatIsNoPause(pause):
+    refused = control(f"-w={pause}", "status")
+    assert refused.returncode == 2 and refused.stdout == "", refused
+    assert pause in refused.stderr and "seconds above 0" in refused.stderr, refused.stderr
+
+
+def test_output_ThatCannotBeWrittenIsAFailure(busy):
+    with open("/dev/full", "w") as full:
+        for command in (["stats"], ["leases", "-o", "json"], ["--help"]):
+            failed = subprocess.run(
+                [str(BIN / "nvcv-cachectl"), "--address", str(busy.socket), *command],
+                check=False,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                env=clean_environment(),
+            )
+            assert failed.returncode == 1 and "No space left" in failed.stderr, failed
+
+
+@pytest.mark.parametrize("wrong", [["--colour"], ["limit", "1", "2"], ["sort"], ["status", "-n", "few"], []])
+def test_usage_ErrorsAreJsonWhereJsonWasAsked(wrong):
+    for asked in (["-o", "json"], ["-ojson"], ["--output=json"]):
+        refused = control(*asked, *wrong)
+        assert refused.returncode == 2 and refused.stdout == "", refused
+        error = json.loads(refused.stderr)["error"]
+        assert error["code"] == "usage" and error["message"] and error["hint"] == "nvcv-cachectl --help", error
+    refused = control(*wrong)
+    assert refused.returncode == 2 and refused.stderr.startswith("nvcv-cachectl: "), refused
+    assert "next: nvcv-cachectl --help" in refused.stderr, refused
+
+
+def test_help_ShowsTheWordsThatMayBeWritten():
+    shown = control("--help").stdout
+    assert "--output table|wide|json" in shown and "--color auto|always|never" in shown, shown
+    assert "in-use|idle|draining|quarantined" in control("leases", "--help").stdout
+    for command in ([], ["limit"], ["policy"], ["quota"], ["leases"], ["clear"], ["trim"], ["stats"]):
+        shown = control(*command, "--help").stdout
+        assert not any(word in shown for word in ("ENUM", "UINT", "TEXT", "FLOAT", "{")), shown

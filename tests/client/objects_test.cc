@@ -31,7 +31,7 @@ TEST_F(ObjectsTest, AnImageIsReusedByTheSameSpecWithItsId) {
   void* memory;
   {
     Image image({258, 232}, Format::kNV12);
-    EXPECT_EQ(image.nbytes_in_cache(), 100864u);
+    EXPECT_EQ(image.cache_bytes(), 100864u);
     EXPECT_EQ(daemon_.Books().bytes, 100864u);
     EXPECT_EQ(Bytes(image.plane(1).data) - Bytes(image.plane(0).data), 288 * 232);
     EXPECT_EQ(image.plane(1).size, (Size{129, 116}));
@@ -57,7 +57,7 @@ TEST_F(ObjectsTest, TheCountIsOfTheGrantWhenASmallerObjectReusesIt) {
   Tensor small({9700}, DataType::kU8);
   EXPECT_EQ(daemon_.acquires(), 1);
   EXPECT_EQ(small.size_bytes(), 9728u);
-  EXPECT_EQ(small.nbytes_in_cache(), 10240u);
+  EXPECT_EQ(small.cache_bytes(), 10240u);
 }
 
 TEST_F(ObjectsTest, AReshapeKeepsItsParentInUseAndCountsNothing) {
@@ -65,7 +65,7 @@ TEST_F(ObjectsTest, AReshapeKeepsItsParentInUseAndCountsNothing) {
   Tensor reshaped = parent->reshape({1, 10, 10, 3}, "NHWC");
   EXPECT_EQ(reshaped.data(), parent->data());
   EXPECT_NE(reshaped.id(), parent->id());
-  EXPECT_EQ(reshaped.nbytes_in_cache(), 0u);
+  EXPECT_EQ(reshaped.cache_bytes(), 0u);
   EXPECT_TRUE(reshaped.is_wrapped());
   EXPECT_EQ(CountLocalItems(Scope::kThread), 1);
   parent.reset();
@@ -97,7 +97,7 @@ TEST_F(ObjectsTest, AWrapperKeepsItsOwnerAndCountsNothing) {
     memory.reset();
     EXPECT_FALSE(alive.expired());
     EXPECT_EQ(CountLocalItems(Scope::kProcess), 1);
-    EXPECT_EQ(wrapper.nbytes_in_cache(), 0u);
+    EXPECT_EQ(wrapper.cache_bytes(), 0u);
   }
   EXPECT_TRUE(alive.expired());  // not kept until another object comes: nothing pins it
   EXPECT_EQ(CountLocalItems(Scope::kProcess), 0);
@@ -190,7 +190,7 @@ TEST_F(ObjectsTest, TensorsOfImagesHaveTheirFormatsLayout) {
 
 TEST_F(ObjectsTest, AnImageBatchHoldsItsImages) {
   ImageBatchVarShape batch(3);
-  EXPECT_EQ(batch.nbytes_in_cache(), 480u);
+  EXPECT_EQ(batch.cache_bytes(), 480u);
   EXPECT_EQ(batch.max_size(), (Size{0, 0}));
   EXPECT_FALSE(batch.unique_format());
   const Image wide({9, 2}, Format::kU8), high({2, 9}, Format::kU8);
@@ -227,7 +227,7 @@ TEST_F(ObjectsTest, AnIdleBatchIsReusedEmptyAndKeepsNothingInUse) {
 
 TEST_F(ObjectsTest, ATensorBatchIsOfOneKind) {
   TensorBatch batch(4);
-  EXPECT_EQ(batch.nbytes_in_cache(), 1024u);
+  EXPECT_EQ(batch.cache_bytes(), 1024u);
   EXPECT_EQ(batch.rank(), -1);
   const Tensor first({2, 3}, DataType::kU8, "HW"), second({9, 8}, DataType::kU8, "HW");
   batch.push_back({first, second});

@@ -4,20 +4,36 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <future>
 #include <thread>
 
 #include "client/src/errors.h"
 #include "client/src/session.h"
+#include "nvcv_cached/log.h"
 #include "nvcv_cached/wait_hooks.h"
 #include "tests/connection/fake_daemon.h"
+
+namespace {
+std::atomic<bool> no_room_for_slabs{false};
+}  // namespace
+
+extern "C" void* mmap(void* at, size_t bytes, int protection, int flags, int fd, off_t offset) {
+  if (no_room_for_slabs && fd >= 0 && bytes == nvcv_cached::testing::FakeDaemon::kSlabBytes) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return reinterpret_cast<void*>(::syscall(SYS_mmap, at, bytes, protection, flags, fd, offset));
+}
 
 namespace nvcv_cached::client {
 namespace {
@@ -272,6 +288,23 @@ TEST_F(ConnectionTest, ARetiredSlabIsUnmapped) {
   EXPECT_EQ(lease.session->mapped_slabs(), 0u);
 }
 
+TEST_F(ConnectionTest, ASlabThatCouldNotBeMappedIsTriedAgain) {
+  FakeDaemon daemon(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  no_room_for_slabs = true;
+  absl::Status status = Acquire().status();
+  EXPECT_THROW(ThrowStatus(status), OutOfMemory);
+  EXPECT_THAT(Text(status), HasSubstr("mapping a slab of 8.00MiB"));
+  EXPECT_TRUE(daemon.WaitFor([](const v1::ClientMessage& message) {
+    return message.has_return_leases() && message.return_leases().slots(0) == 0;
+  }));
+  no_room_for_slabs = false;
+  absl::StatusOr<Lease> lease = Acquire();  // the daemon names the slab no second time
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  std::memset(lease->data, 1, lease->block_bytes);
+  EXPECT_EQ(daemon.hellos(), 1);
+}
+
 TEST_F(ConnectionTest, ABrokenStreamIsResumedAndNobodyNotices) {
   FakeDaemon daemon(path_, 1);
   ASSERT_TRUE(Connect().ok());
@@ -386,6 +419,8 @@ TEST_F(ConnectionTest, L3_ACallIsTriedOnceMoreAndNotForEver) {
   }
   absl::Status status = waiting.get().status();
   EXPECT_THROW(ThrowStatus(status), Unavailable);
+  EXPECT_THAT(Text(status), HasSubstr("two daemons went away"));
+  EXPECT_NE(HintOf(status), "");
   EXPECT_EQ(daemon->Count(IsAcquire), 0);
 }
 
@@ -406,6 +441,118 @@ TEST_F(ConnectionTest, ALimitSetBeforeGoesWithHello) {
   EXPECT_EQ(**connection_->Limit(), 12345u);
 }
 
+TEST_F(ConnectionTest, ALimitSetWhileTheSessionIsOpenedIsInForceInIt) {
+  FakeDaemon daemon(path_, 1);
+  daemon.HoldHellos(true);
+  auto connecting = std::async(std::launch::async, [&] { return Connect(); });
+  ASSERT_TRUE(daemon.WaitFor([](const v1::ClientMessage& message) { return message.has_hello(); }));
+  const auto start = steady_clock::now();
+  EXPECT_TRUE(connection_->SetLimit(12345).ok());
+  EXPECT_LT(steady_clock::now() - start, milliseconds(2000));
+  daemon.HoldHellos(false);
+  ASSERT_TRUE(connecting.get().ok());
+  ASSERT_TRUE(Acquire().ok());
+  bool told = false, told_before_the_acquire = false;
+  daemon.Count([&](const v1::ClientMessage& message) {
+    told |= message.has_set_limit() && message.set_limit().limit_bytes() == 12345;
+    if (message.has_acquire()) told_before_the_acquire = told;
+    return false;
+  });
+  EXPECT_TRUE(told_before_the_acquire);
+}
+
+TEST_F(ConnectionTest, TheLastLimitReadBackIsTheLastOneTold) {
+  FakeDaemon daemon(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  std::vector<std::thread> setting;
+  for (uint64_t thread = 0; thread < 4; ++thread) {
+    setting.emplace_back([this, thread] {
+      for (uint64_t i = 1; i <= 100; ++i) {
+        EXPECT_TRUE(connection_->SetLimit(thread * 1000 + i).ok());
+      }
+    });
+  }
+  for (std::thread& thread : setting) thread.join();
+  uint64_t last_told = 0;
+  daemon.Count([&](const v1::ClientMessage& message) {
+    if (message.has_set_limit()) last_told = message.set_limit().limit_bytes();
+    return false;
+  });
+  EXPECT_EQ(**connection_->Limit(), last_told);
+}
+
+TEST_F(ConnectionTest, C4_ALimitAboveTheDeviceIsTakenAndSaidOnce) {
+  FakeDaemon daemon(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  ::testing::internal::CaptureStderr();
+  ASSERT_TRUE(connection_->SetLimit(uint64_t{1} << 50).ok());
+  ASSERT_TRUE(connection_->SetLimit(uint64_t{1} << 51).ok());
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("limit of this process, 1.00PiB, is above the device's memory, "));
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1);
+  EXPECT_EQ(**connection_->Limit(), uint64_t{1} << 51);
+}
+
+std::string* lines_taken = nullptr;
+
+TEST_F(ConnectionTest, WhatTheLibrarySaysGoesToTheSink) {
+  FakeDaemon daemon(path_, 1);
+  std::string taken;
+  lines_taken = &taken;
+  set_log_sink([](LogLevel level, const char* text) {
+    *lines_taken += std::to_string(static_cast<int>(level)) + " " + text + "\n";
+  });
+  ::testing::internal::CaptureStderr();
+  ASSERT_TRUE(Connect().ok());
+  ASSERT_TRUE(connection_->SetLimit(uint64_t{1} << 50).ok());
+  set_log_sink(nullptr);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  EXPECT_THAT(taken, ContainsRegex("^2 the cache limit of this process, .*\n$"));
+}
+
+TEST_F(ConnectionTest, CountersDoNotFallWhenTheDaemonDiesOverTheQuestion) {
+  auto daemon = std::make_unique<FakeDaemon>(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Acquire().ok());
+  daemon->AnswerQueries(false);
+  auto counting =
+      std::async(std::launch::async, [&] { return connection_->Count(Scope::kProcess, 0); });
+  ASSERT_TRUE(daemon->WaitFor([](const v1::ClientMessage& message) {
+    return message.has_query() && message.query().request_id() > 4;
+  }));
+  daemon.reset();
+  auto stats = counting.get();
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->misses, 3u);
+  EXPECT_EQ(stats->cache_items, 0u);
+}
+
+TEST_F(ConnectionTest, CountersNeverFallAndAddUpOverDaemons) {
+  auto daemon = std::make_unique<FakeDaemon>(path_, 1);
+  ASSERT_TRUE(Connect().ok());
+  std::atomic<bool> done{false};
+  std::thread reading([&] {
+    uint64_t most = 0;
+    while (!done) {
+      auto stats = connection_->Count(Scope::kProcess, 0);
+      if (!stats.ok()) continue;
+      EXPECT_GE(stats->misses, most);
+      most = std::max(most, stats->misses);
+    }
+  });
+  constexpr uint64_t kDaemons = 20, kEach = 5;
+  for (uint64_t epoch = 1; epoch <= kDaemons; ++epoch) {
+    for (uint64_t i = 0; i < kEach; ++i) EXPECT_TRUE(Acquire().ok());
+    daemon.reset();
+    daemon = std::make_unique<FakeDaemon>(path_, epoch + 1);
+  }
+  done = true;
+  reading.join();
+  auto stats = connection_->Count(Scope::kProcess, 0);
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->misses, kDaemons * kEach);
+}
+
 TEST_F(ConnectionTest, CountingConnectsToNobody) {
   FakeDaemon daemon(path_, 1);
   auto stats = connection_->Count(Scope::kProcess, 0);
@@ -421,6 +568,16 @@ TEST_F(ConnectionTest, ConnectingTwiceDifferentlyIsAnError) {
   Options other;
   other.address = "/tmp/elsewhere";
   EXPECT_THROW(ThrowStatus(connection_->Connect(other)), InvalidArgument);
+}
+
+TEST_F(ConnectionTest, ConnectingToADeadDaemonIsReadyOrFails) {
+  auto first = std::make_unique<FakeDaemon>(path_, 1);
+  ASSERT_TRUE(Connect(milliseconds(400)).ok());
+  first.reset();
+  EXPECT_THROW(ThrowStatus(Connect(milliseconds(400))), Unavailable);
+  FakeDaemon second(path_, 2);
+  EXPECT_TRUE(Connect(milliseconds(400)).ok());
+  EXPECT_EQ(second.hellos(), 1);
 }
 
 TEST_F(ConnectionTest, GoodbyeIsSaidAndLaterCallsFail) {

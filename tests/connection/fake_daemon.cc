@@ -70,6 +70,7 @@ FakeDaemon::~FakeDaemon() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    changed_.notify_all();
   }
   ::unlink(path_.c_str());
   ::unlink((path_ + ".fd").c_str());
@@ -179,9 +180,10 @@ grpc::Status FakeDaemon::Attach(Stream* stream) {
   if (!stream->Read(&message)) return grpc::Status::OK;
   Session* session = nullptr;
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     messages_.push_back(message);
     changed_.notify_all();
+    changed_.wait(lock, [&] { return !hold_hellos_ || stopping_; });
     v1::ServerMessage reply;
     if (grpc::Status status = Greet(message.hello(), reply, session); !status.ok()) return status;
     stream->Write(reply);
@@ -250,9 +252,10 @@ void FakeDaemon::Handle(Session& session, const v1::ClientMessage& message) {
   } else if (message.has_clear()) {
     reply.mutable_cleared()->set_request_id(message.clear().request_id());
     Say(session, std::move(reply));
-  } else if (message.has_query()) {
+  } else if (message.has_query() && answer_queries_) {
     reply.mutable_counts()->set_request_id(message.query().request_id());
     reply.mutable_counts()->set_cache_items(session.next_slot);
+    reply.mutable_counts()->set_misses(session.next_slot);
     reply.mutable_counts()->set_daemon_limit_bytes(1 << 30);
     Say(session, std::move(reply));
   }
@@ -264,6 +267,17 @@ void FakeDaemon::AnswerAcquires(bool answer) {
   if (!answer) return;
   for (auto& [session, acquire] : kept_) Grant(*session, acquire);
   kept_.clear();
+}
+
+void FakeDaemon::AnswerQueries(bool answer) {
+  std::lock_guard lock(mutex_);
+  answer_queries_ = answer;
+}
+
+void FakeDaemon::HoldHellos(bool hold) {
+  std::lock_guard lock(mutex_);
+  hold_hellos_ = hold;
+  changed_.notify_all();
 }
 
 void FakeDaemon::RefuseHello(grpc::Status status) {

@@ -33,7 +33,9 @@ class FakeDaemon {
 
   // What it does with requests from now on.
   void AnswerAcquires(bool answer);  // false: kept; true: the kept ones are answered as well
+  void AnswerQueries(bool answer);  // false: dropped
   void RefuseHello(grpc::Status status);
+  void HoldHellos(bool hold);  // unanswered while true
   void RefuseResumes(bool refuse);
 
   void BreakStreams();  // as if the connection got lost; sessions stay
@@ -74,6 +76,8 @@ class FakeDaemon {
   std::condition_variable changed_;
   bool stopping_ = false;
   bool answer_ = true;
+  bool answer_queries_ = true;
+  bool hold_hellos_ = false;
   bool refuse_resumes_ = false;
   grpc::Status refusal_;
   std::vector<std::unique_ptr<Session>> sessions_;

@@ -154,6 +154,36 @@ TEST_F(ProcessTest, AForkBeforeTheFirstConnectIsFine) {
   EXPECT_EQ(daemon.hellos(), 2);
 }
 
+TEST_F(ProcessTest, AForkAfterAFailedConnectIsFine) {
+  const std::string output = directory_ + "/output";
+  const pid_t pid = Spawn("fork-after-failure", output);
+  const auto deadline = steady_clock::now() + milliseconds(5000);
+  while (Read(output).find("failed") == std::string::npos && steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  FakeDaemon daemon(path_, 1);
+  Result result = Await(pid, output);
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_EQ(daemon.hellos(), 2);
+}
+
+TEST_F(ProcessTest, WithoutAThreadThereIsAnErrorAndNoSignalStaysBlocked) {
+  FakeDaemon daemon(path_, 1);
+  Result result = Run("no-threads");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("asked a thread for nvcv-read; found: "));
+  EXPECT_THAT(result.output, HasSubstr("asked a thread for nvcv-keep; found: "));
+  EXPECT_THAT(result.output, HasSubstr("; do: raise"));
+}
+
+TEST_F(ProcessTest, ANameThatIsNotUtf8KeepsNobodyFromConnecting) {
+  FakeDaemon daemon(path_, 1);
+  environment_["NVCV_CACHED_NAME"] = "caf\xe9 \xc3\xa9 \xed\xa0\x80 \xf0\x9f\x98\x80 \xc3";
+  Result result = Run("make");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_EQ(daemon.last_hello().name(), "caf? \xc3\xa9 ??? \xf0\x9f\x98\x80 ?");
+}
+
 TEST_F(ProcessTest, NoPermissionNamesTheGroupAndTheCommand) {
   FakeDaemon daemon(path_, 1);
   ASSERT_EQ(::chmod(directory_.c_str(), 0755), 0);
@@ -215,6 +245,43 @@ TEST_F(ProcessTest, RacingStartersGetOneDaemon) {
   EXPECT_GT(StartedPid(), 0);
 }
 
+TEST_F(ProcessTest, AStarterWhoseDaemonFoundOneThatLeavesStartsAgain) {
+  const std::string once = directory_ + "/once";
+  UseDaemon(Script("if mkdir " + once + "; then exit 3; fi; exec " FAKE_DAEMON " \"$@\""));
+  Result result = Run("make");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_LT(result.took, milliseconds(5000));
+}
+
+TEST_F(ProcessTest, ThreadsOfAStarterWaitForItsDaemonAsLongAsItDoes) {
+  const std::string gate = directory_ + "/gate";
+  ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
+  UseDaemon(Script("cat " + gate + "; exec " FAKE_DAEMON " \"$@\""));
+  environment_["NVCV_CACHED_TIMEOUT"] = "100ms";
+  const std::string output = directory_ + "/output";
+  const pid_t pid = Spawn("make-on-two-threads", output);
+  std::ofstream open(gate);  // once the daemon's script is there to read
+  // Both callers' own time is over before the daemon begins.
+  siginfo_t ended{};
+  const auto begun = steady_clock::now();
+  while (steady_clock::now() - begun < milliseconds(400)) {
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT), 0);
+    std::this_thread::yield();
+  }
+  open.close();
+  Result result = Await(pid, output);
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+}
+
+TEST_F(ProcessTest, ADaemonThatDoesNotAnswerIsExplained) {
+  UseDaemon(Script("echo $$ > " + path_ + ".pid; echo waiting for a disk; exec sleep 60"));
+  Result result = Run("make");
+  EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kUnavailable)) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("no daemon at " + path_));
+  EXPECT_THAT(result.output, HasSubstr("is running, but did not answer in 10s"));
+  EXPECT_THAT(result.output, HasSubstr("log " + path_ + ".log: waiting for a disk; do: read"));
+}
+
 TEST_F(ProcessTest, ADaemonThatFailsToStartIsExplained) {
   UseDaemon(Script("echo first line; echo 'no usable device' >&2; exit 4"));
   Result result = Run("make");
@@ -268,6 +335,11 @@ TEST_F(ProcessTest, BadSettingsAreNamed) {
   EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kInvalidArgument)) << result.output;
   EXPECT_THAT(result.output, HasSubstr("NVCV_CACHED_TIMEOUT=soon"));
   environment_.erase("NVCV_CACHED_TIMEOUT");
+  environment_["NVCV_CACHED_LOG"] = "loud";
+  result = Run("make");
+  EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kInvalidArgument)) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("NVCV_CACHED_LOG=loud; do: use off, error, warn"));
+  environment_.erase("NVCV_CACHED_LOG");
   environment_["NVCV_CACHED_DEVICE"] = "cuda:0";
   result = Run("make");
   EXPECT_EQ(result.exit_code, ExitCodeOf(ErrorCode::kDeviceError)) << result.output;

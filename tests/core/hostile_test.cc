@@ -73,7 +73,7 @@ TEST(Hostile, M5_LongSpecsAndTimes) {
   request.timeout = Duration::min();
   ASSERT_TRUE(world.books.Acquire(client.id(), request).ok());
   world.Run();
-  const auto leases = world.books.GetLeases(0);
+  const auto leases = world.books.GetLeases(client.id());
   ASSERT_EQ(leases.size(), 2u);
   EXPECT_EQ(leases[0].spec, std::string(lease_table::kSpecBytes, '?'));
 }
@@ -271,7 +271,7 @@ TEST(Hostile, M5_RandomWordsFencesAndTimes) {
       if (random() % 8 == 0) world.books.Clear({liar.id(), static_cast<uint32_t>(random() % 2)});
       world.books.CheckInvariants();
       (void)world.books.GetSlabs();
-      (void)world.books.GetLeases(0);
+      (void)world.books.GetLeases(liar.id());
     }
     EXPECT_FALSE(honest.killed);
     liar.Die();

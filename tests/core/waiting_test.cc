@@ -83,6 +83,19 @@ TEST(Waiting, C8_DeadlineRefusesWithTheHolders) {
   EXPECT_EQ(refusal->hint, "free some there, or raise capacity");
 }
 
+TEST(Waiting, C8_MoreThanTheCapacityIsRefusedByIt) {
+  World world(OneSlab());
+  Client& client = world.Open();
+  Client::Options options = Within(50);
+  options.spec = "Buffer 1099511627776";
+  const SendRefusal* refusal = client.Refused(client.Ask(uint64_t{1} << 40, options));
+  ASSERT_NE(refusal, nullptr);
+  EXPECT_EQ(refusal->reason, RefusalReason::kOutOfMemory);
+  EXPECT_EQ(refusal->status.message(),
+            "asked 1.00 TiB on host for Buffer 1099511627776; found a capacity of 64 MiB in all");
+  EXPECT_EQ(refusal->hint, "ask for less, or raise capacity");
+}
+
 TEST(Waiting, C8_WithoutTimeNothingIsWaitedFor) {
   World world(OneSlab());
   Client& client = world.Open();

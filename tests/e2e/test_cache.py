@@ -73,6 +73,17 @@ def test_C4_LimitAboveTheDeviceWarns(daemon):
     assert daemon.books().limit == 900 << 40
 
 
+def test_C4_ALimitOfAProcessAboveTheDeviceIsLoggedOnce(daemon):
+    early, late = daemon.probe("early"), daemon.probe("late")
+    early.call("limit", 900 << 40)
+    early.buffer(MIB)
+    late.buffer(MIB)
+    late.call("limit", 900 << 40)
+    late.call("limit", 901 << 40)
+    said = [line for line in daemon.log_text().splitlines() if "session-limit" in line]
+    assert len(said) == 2 and all("900TiB" in line and "above the memory of the device" in line for line in said), said
+
+
 def test_C4_NegativeLimitIsAnError(daemon):
     with fails("InvalidArgument"):
         daemon.probe("a").call("limit", -1)

@@ -58,6 +58,16 @@ def test_L3_no_daemon_fails_at_once(script, tmp_path):
     assert seconds < 1
 
 
+def test_a_text_that_is_not_utf8_arrives(script, tmp_path):
+    socket = os.fsdecode(bytes(tmp_path) + b"/caf\xe9.sock")
+    code, _, text, _ = told(script(PRELUDE + "attempt()", NVCV_CACHED_ADDRESS=socket))
+    assert code == "UNAVAILABLE" and "/caf\\xe9.sock" in text
+    shown = script(
+        "import nvcv_cached as nvcv; print(nvcv.device().name)", NVCV_CACHED_ADDRESS=socket, NVCV_CACHED_DEVICE=""
+    )
+    assert shown.returncode == 0 and "/caf?.sock" in shown.stdout, shown.stderr
+
+
 def test_L4_a_stopped_daemon_costs_the_timeout(script, workshop):
     daemon = workshop.daemon()
     os.kill(daemon.process.pid, signal.SIGSTOP)
@@ -93,6 +103,34 @@ def test_quota(script, workshop):
 def test_bad_settings_name_themselves(script, wrong):
     result = script(PRELUDE + "attempt()", NVCV_CACHED_TIMEOUT=wrong)
     assert "INVALID_ARGUMENT" in result.stdout and wrong in result.stdout, result.stderr
+
+
+def test_the_library_speaks_through_pythons_logger(script):
+    code = """
+import logging, sys
+class Keep(logging.Handler):
+    def emit(self, record):
+        print(record.name, record.levelname, record.getMessage())
+logging.getLogger("nvcv_cached").addHandler(Keep())
+import nvcv_cached as nvcv
+nvcv.set_cache_limit_inbytes(1 << 60)
+nvcv.set_cache_limit_inbytes(1 << 61)
+print("end")
+"""
+    result = script(code)
+    assert result.returncode == 0 and result.stderr == "", result
+    lines = result.stdout.splitlines()
+    assert len(lines) == 2 and lines[1] == "end", lines
+    assert lines[0].startswith("nvcv_cached WARNING the cache limit of this process, 1024PiB, is above"), lines
+    unheard = script("import nvcv_cached as nvcv; nvcv.set_cache_limit_inbytes(1 << 60)", NVCV_CACHED_LOG="error")
+    assert (unheard.returncode, unheard.stdout, unheard.stderr) == (0, "", ""), unheard
+    shown = script("import nvcv_cached as nvcv; nvcv.set_cache_limit_inbytes(1 << 60)")
+    assert "is above the device's memory" in shown.stderr, shown
+
+
+def test_a_level_that_is_none_is_said(script):
+    result = script(PRELUDE + "attempt()", NVCV_CACHED_LOG="loud")
+    assert "INVALID_ARGUMENT" in result.stdout and "NVCV_CACHED_LOG=loud" in result.stdout, result
 
 
 def test_L4_ctrl_c_ends_a_wait(script, workshop):

@@ -35,6 +35,14 @@ def test_memory_lies_as_in_nvcv(shape, dtype, layout, rowalign, strides, size):
     assert tensor.shape == tensor.cuda().shape == shape
 
 
+def test_memory_reused_by_a_smaller_tensor_counts_as_it_was_granted():
+    granted = nvcv.internal.nbytes_in_cache(nvcv.Tensor((1000, 1000), np.uint8))
+    hits = nvcv.stats()["hits_size_class"]
+    smaller = nvcv.Tensor((900, 1000), np.uint8)
+    assert nvcv.stats()["hits_size_class"] == hits + 1
+    assert nvcv.internal.nbytes_in_cache(smaller) == granted == nvcv.current_cache_size_inbytes()
+
+
 def test_properties():
     tensor = nvcv.Tensor((3, 5), np.uint8, nvcv.TensorLayout.HW)
     assert tensor.shape == (3, 5) and isinstance(tensor.shape, tuple)

@@ -3,7 +3,7 @@
 Extracted and run: `cpp` (built against an install tree by find_package and by pkg-config), `python`, `sh`.
 A block without a language holds commands of git and make, which CI runs; `text` is for the eye. What a
 program's last comment promises ("// 999 hits, ...") is what it must print. No daemon is started here: the
-first program finds none and starts one.
+first program finds none and starts one. They run on the host, and in the GPU bundle on the GPU.
 """
 
 import os
@@ -19,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BUILD = Path(os.environ.get("NVCV_CACHED_BUILD", ROOT / "build"))
+BUNDLE = os.environ.get("NVCV_CACHED_BUNDLE")  # an install tree already
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -33,6 +34,8 @@ def promised(text, mark):
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
+    if BUNDLE:
+        return Path(BUNDLE)
     prefix = tmp_path_factory.mktemp("stage")
     subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
     return prefix
@@ -43,7 +46,8 @@ def environment(stage):
     """A user's environment with the programs on PATH and a runtime directory without a daemon."""
     runtime = Path(tempfile.mkdtemp(prefix="nvcv-readme-"))
     made = {k: v for k, v in os.environ.items() if not k.startswith("NVCV_CACHED_")}
-    made["CUDA_VISIBLE_DEVICES"] = ""  # one device for all blocks: the host
+    if not BUNDLE:
+        made["CUDA_VISIBLE_DEVICES"] = ""  # one device for all blocks: the host
     made["PATH"] = f"{stage}/bin:{made['PATH']}"
     made["XDG_RUNTIME_DIR"] = str(runtime)
     made["XDG_CONFIG_HOME"] = str(runtime)
@@ -111,7 +115,8 @@ def test_readme_other_blocks_are_make_and_git():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocol.md", "tests/model/README.md"]
+    "page",
+    ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocol.md", "docs/cuda.md", "tests/model/README.md"],
 )
 def test_pages_name_files_that_exist(page):
     """A path or a file's name in code font names something in the tree; `NAME` stands for any."""

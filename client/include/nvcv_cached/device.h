@@ -7,6 +7,7 @@
 //   NVCV_CACHED_DAEMON     the program to start; default: beside the library, then PATH
 //   NVCV_CACHED_TIMEOUT    of every call that needs the daemon, 5s
 //   NVCV_CACHED_NAME       shown to operators; default: the program's name
+//   NVCV_CACHED_LOG        off, error, warn (default), info or debug: log.h
 //   NVCV_CACHED_STRICT_STREAMS  1: see Options::strict_streams
 // With an address and no device, the device is the one of the daemon there. Naming none, and no address,
 // starts the CUDA driver (cuInit) where there is one.

@@ -27,7 +27,7 @@ class NVCV_CACHED_API Resource {
 
   // What counts toward the limit for it: the bytes that the daemon granted, 0 for what wraps other
   // memory.
-  std::size_t nbytes_in_cache() const;
+  std::size_t cache_bytes() const;
 
   Device device() const;
   int cuda_device() const;  // the GPU's ordinal in this process; -1: host memory, or no memory

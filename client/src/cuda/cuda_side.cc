@@ -85,7 +85,7 @@ absl::StatusOr<std::unique_ptr<CudaSide>> CudaSide::Open(const std::string& uuid
   const auto strict = strict_streams ? CudaFencer::Strict::kYes : CudaFencer::Strict::kNo;
   auto parts = std::make_unique<Parts>(**gpu, table, strict);
   if (absl::Status prepared = parts->pool.Prepare(); !prepared.ok()) return prepared;
-  parts->flusher.Start();
+  if (absl::Status started = parts->flusher.Start(); !started.ok()) return started;
   return std::unique_ptr<CudaSide>(new CudaSide(std::move(parts)));
 }
 

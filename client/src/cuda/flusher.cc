@@ -1,7 +1,5 @@
 #include "client/src/cuda/flusher.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -10,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/log.h"
+#include "client/src/own_thread.h"
 
 namespace nvcv_cached::client {
 
@@ -69,17 +68,10 @@ Flusher::~Flusher() {
   }
 }
 
-void Flusher::Start() {
+absl::Status Flusher::Start() {
   RegisterTable();
-  {
-    std::lock_guard lock(mutex_);
-    runs_ = true;
-  }
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([this] {
-    pthread_setname_np(pthread_self(), "nvcv-flush");
+  std::lock_guard starting(mutex_);
+  absl::StatusOr<std::thread> thread = StartThread("nvcv-flush", [this] {
     Run();
     std::unique_lock lock(mutex_);
     runs_ = false;
@@ -88,8 +80,11 @@ void Flusher::Start() {
     if (stop_.load()) return;
     lock.unlock();
     for (Closing& closing : left) closing.closed();
-  }).detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  });
+  if (!thread.ok()) return thread.status();
+  runs_ = true;
+  thread->detach();
+  return absl::OkStatus();
 }
 
 bool Flusher::Stop(milliseconds patience) noexcept {

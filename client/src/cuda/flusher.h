@@ -21,6 +21,7 @@
 #include <mutex>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "client/src/cuda/gpu.h"
 #include "client/src/cuda/timeline_pool.h"
 #include "client/src/timelines.h"
@@ -33,8 +34,8 @@ class Flusher {
   ~Flusher();  // stopped
 
   // Registers the table and makes the private streams, then starts the thread. Making them while
-  // work is under way might wait for it.
-  void Start();
+  // work is under way might wait for it. RESOURCE_EXHAUSTED: no thread.
+  absl::Status Start();
 
   // False: it is in the middle of a call that does not return; it will make no further one.
   bool Stop(std::chrono::milliseconds patience) noexcept;

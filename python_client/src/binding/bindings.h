@@ -3,6 +3,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <string_view>
+
 namespace nvcv_cached {
 class Stream;
 }
@@ -13,6 +15,7 @@ namespace nb = nanobind;
 
 void BindErrors();
 void BindWaits();
+void BindLog();
 void BindDataTypes(nb::module_& module);
 void BindLayouts(nb::module_& module);
 void BindFormats(nb::module_& module);
@@ -23,6 +26,12 @@ void BindImages(nb::module_& module);
 void BindBatches(nb::module_& module);
 void BindExternalItems(nb::module_& module);
 void BindCache(nb::module_& module);
+
+// A str of text that need not be UTF-8: other bytes as \xNN. Needs the GIL.
+nb::object TextOf(std::string_view text);
+
+// Of classes whose members are their own instances; the collector must see that circle to end it.
+extern PyType_Slot kMemberSlots[];
 
 // Of a Stream, a torch, CuPy or Numba stream, or a handle.
 Stream StreamOf(nb::handle object);

@@ -1,7 +1,6 @@
 // From the library's exceptions to the classes of nvcv_cached/errors.py.
-#include <nanobind/stl/string.h>
-
 #include <exception>
+#include <string_view>
 
 #include "bindings.h"
 #include "nvcv_cached/error.h"
@@ -48,13 +47,18 @@ void Translate(const std::exception_ptr& thrown, void*) {
     if (PyErr_Occurred() != nullptr) return;  // a signal handler's, which ended the wait (waits.cc)
     nb::module_ errors = nb::module_::import_("nvcv_cached.errors");
     nb::object type = errors.attr(ClassName(error.code()));
-    nb::object value = type(error.what());
-    value.attr("hint") = error.hint();
+    nb::object value = type(TextOf(error.what()));
+    value.attr("hint") = TextOf(error.hint());
     PyErr_SetObject(type.ptr(), value.ptr());
   }
 }
 
 }  // namespace
+
+nb::object TextOf(std::string_view text) {
+  return nb::steal(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
+}
 
 void BindErrors() { nb::register_exception_translator(Translate); }
 

@@ -40,7 +40,7 @@ bool Same(Format self, nb::handle other) {
 
 void BindFormat(nb::module_& module) {
   auto format = nb::class_<Format>(
-      module, "Format",
+      module, "Format", nb::type_slots(kMemberSlots),
       "How the pixels of an image lie in memory and what they mean; a 64-bit value, as in NVCV.\n\n"
       "RGB8: one plane of 3 channels of 8 bits; RGB8p: three planes; NV12: a plane of luma and one "
       "of chroma, half as "
@@ -72,17 +72,15 @@ void BindFormat(nb::module_& module) {
           nb::sig("def __reduce__(self) -> tuple[object, ...]"));
   nb::dict members;
   for (const std::string& name : Format::Names()) {
-    nb::object member = nb::cast(*Format::FromName(name));
-    members[name.c_str()] = member;
-    const nb::handle kept = member.release();
+    members[name.c_str()] = nb::cast(*Format::FromName(name));
     format.def_prop_ro_static(
-        name.c_str(), [kept](nb::handle) { return nb::borrow(kept); },
+        name.c_str(),
+        [name](nb::handle) {
+          return nb::object(nb::type<Format>().attr("__members__")[name.c_str()]);
+        },
         nb::sig("def fixed(self, /) -> Format"));
   }
-  const nb::handle table = members.release();
-  format.def_prop_ro_static(
-      "__members__", [table](nb::handle) { return nb::borrow<nb::dict>(table).attr("copy")(); },
-      nb::sig("def fixed(self, /) -> dict[str, Format]"), "By name, all 91.");
+  format.attr("__members__") = members;
 }
 
 void BindColorSpec(nb::module_& module) {

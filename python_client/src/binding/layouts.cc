@@ -32,18 +32,17 @@ bool SameLabels(const TensorLayout& self, nb::handle other) {
   return self.view() == std::string_view(text, static_cast<std::size_t>(length));
 }
 
-// One object for each, left to the end of the process.
 void AddMember(nb::class_<TensorLayout>& layout, const char* name, const TensorLayout& labels) {
-  const nb::handle member = nb::cast(labels).release();
+  layout.attr("_members")[name] = nb::cast(labels);
   layout.def_prop_ro_static(
-      name, [member](nb::handle) { return nb::borrow(member); },
+      name, [name](nb::handle) { return nb::object(nb::type<TensorLayout>().attr("_members")[name]); },
       nb::sig("def fixed(self, /) -> TensorLayout"));
 }
 
 }  // namespace
 
 void BindLayouts(nb::module_& module) {
-  auto layout = nb::class_<TensorLayout>(module, "TensorLayout",
+  auto layout = nb::class_<TensorLayout>(module, "TensorLayout", nb::type_slots(kMemberSlots),
                                          "The labels of a tensor's dimensions, such as 'NHWC': up "
                                          "to 15 characters. A str does wherever a layout "
                                          "is taken.");
@@ -67,6 +66,7 @@ void BindLayouts(nb::module_& module) {
           "__reduce__",
           [](nb::handle) -> nb::object { throw nb::type_error("TensorLayout cannot be pickled"); },
           nb::sig("def __reduce__(self) -> str | tuple[object, ...]"));
+  layout.attr("_members") = nb::dict();
   AddMember(layout, "NONE", TensorLayout());
   for (const char* name : kNames) AddMember(layout, name, TensorLayout(name));
 }

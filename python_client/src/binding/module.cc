@@ -4,6 +4,18 @@
 
 #include "bindings.h"
 
+namespace {
+
+int VisitClass(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return 0;
+}
+
+}  // namespace
+
+PyType_Slot nvcv_cached::python::kMemberSlots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(VisitClass)}, {0, nullptr}};
+
 NB_MODULE(_core, module) {
   namespace python = nvcv_cached::python;
   // Exit with live objects and views is quiet; the tests ask to hear of leaks.
@@ -12,6 +24,7 @@ NB_MODULE(_core, module) {
   module.def("version", [] { return NVCV_CACHED_VERSION; });
   python::BindErrors();
   python::BindWaits();
+  python::BindLog();
   python::BindDataTypes(module);
   python::BindLayouts(module);
   python::BindFormats(module);

@@ -1,26 +1,11 @@
-#include "pipeline.h"
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <stdexcept>
-#include <string>
 
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_PNG
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image.h>
-#pragma GCC diagnostic pop
+#include "pipeline.h"
 
 namespace demo {
 namespace {
-
-constexpr int kChannels = 3;
-constexpr int kCells = 8;
-constexpr std::array<std::array<int, 2>, 3> kSizes = {{{384, 512}, {192, 256}, {96, 128}}};
-constexpr std::uint64_t kWeight = 0x9E3779B97F4A7C15;
 
 // A tensor of height x width x 3 with its rows at hand.
 template <class T>
@@ -171,40 +156,63 @@ std::uint64_t WeightedSum(const nc::Tensor& tensor) {
   return total;
 }
 
+class HostPipeline final : public Pipeline {
+ public:
+  nc::Tensor Upload(const Pixels& pixels) override {
+    Bytes image(pixels.height, pixels.width, nc::DataType::kU8);
+    const std::size_t row = std::size_t{1} * pixels.width * kChannels;
+    for (int y = 0; y < pixels.height; ++y) {
+      std::memcpy(image.row(y), pixels.bytes.data() + y * row, row);
+    }
+    return image.tensor;
+  }
+
+  std::vector<nc::Tensor> Process(const nc::Tensor& image, const Box& box) override {
+    Bytes cropped = Crop(Bytes(image), box);
+    std::vector<nc::Tensor> results;
+    for (auto [height, width] : kSizes) {
+      Bytes blurred = Blur(Resize(cropped, height, width));
+      Shorts normal = Normalise(blurred);
+      results.insert(results.end(), {blurred.tensor, normal.tensor, Reduce(normal).tensor});
+    }
+    return results;
+  }
+
+  std::uint64_t Checksum(const std::vector<nc::Tensor>& results) override {
+    std::uint64_t total = 0;
+    for (const nc::Tensor& tensor : results) {
+      nc::DataType type = tensor.dtype();
+      std::uint64_t sum = type == nc::DataType::kU8    ? WeightedSum<std::uint8_t>(tensor)
+                          : type == nc::DataType::kS16 ? WeightedSum<std::int16_t>(tensor)
+                                                       : WeightedSum<std::int32_t>(tensor);
+      total = total * 31 + sum;
+    }
+    return total;
+  }
+
+  Pixels Download(const nc::Tensor& image) override {
+    const Bytes plane(image);
+    const std::size_t row = std::size_t{1} * plane.width * kChannels;
+    Pixels pixels{plane.height, plane.width, std::vector<std::uint8_t>(plane.height * row)};
+    for (int y = 0; y < plane.height; ++y) {
+      std::memcpy(pixels.bytes.data() + y * row, plane.row(y), row);
+    }
+    return pixels;
+  }
+
+  void Fill(const nc::Buffer& buffer, std::uint8_t value) override {
+    std::memset(buffer.data(), value, buffer.size_bytes());
+  }
+
+  bool IsFilledWith(const nc::Buffer& buffer, std::uint8_t value) override {
+    const auto* bytes = static_cast<const std::uint8_t*>(buffer.data());
+    return std::all_of(bytes, bytes + buffer.size_bytes(),
+                       [value](std::uint8_t byte) { return byte == value; });
+  }
+};
+
 }  // namespace
 
-nc::Tensor Decode(const char* path) {
-  int width = 0, height = 0, channels = 0;
-  stbi_uc* pixels = stbi_load(path, &width, &height, &channels, kChannels);
-  if (pixels == nullptr) throw std::runtime_error(std::string(path) + ": " + stbi_failure_reason());
-  Bytes image(height, width, nc::DataType::kU8);
-  std::size_t row = static_cast<std::size_t>(width) * kChannels;
-  for (int y = 0; y < height; ++y) std::memcpy(image.row(y), pixels + y * row, row);
-  stbi_image_free(pixels);
-  return image.tensor;
-}
-
-std::vector<nc::Tensor> Process(const nc::Tensor& image, const Box& box) {
-  Bytes cropped = Crop(Bytes(image), box);
-  std::vector<nc::Tensor> results;
-  for (auto [height, width] : kSizes) {
-    Bytes blurred = Blur(Resize(cropped, height, width));
-    Shorts normal = Normalise(blurred);
-    results.insert(results.end(), {blurred.tensor, normal.tensor, Reduce(normal).tensor});
-  }
-  return results;
-}
-
-std::uint64_t Checksum(const std::vector<nc::Tensor>& results) {
-  std::uint64_t total = 0;
-  for (const nc::Tensor& tensor : results) {
-    nc::DataType type = tensor.dtype();
-    std::uint64_t sum = type == nc::DataType::kU8    ? WeightedSum<std::uint8_t>(tensor)
-                        : type == nc::DataType::kS16 ? WeightedSum<std::int16_t>(tensor)
-                                                     : WeightedSum<std::int32_t>(tensor);
-    total = total * 31 + sum;
-  }
-  return total;
-}
+std::unique_ptr<Pipeline> OnHost() { return std::make_unique<HostPipeline>(); }
 
 }  // namespace demo

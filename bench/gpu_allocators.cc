@@ -3,119 +3,29 @@
 //
 //   NVCV_CACHED_ADDRESS=... gpu_allocators --benchmark_format=json
 //
-// allocators.py starts a daemon for it. Sizes are those of a 1080x1920x3 uint8 image. `Busy`
-// benchmarks run while a kernel of 20 ms after the other occupies the GPU: no call may wait for it.
-// The kernel is PTX, compiled by the driver; where it runs none (the fake driver) those say so.
+// bench/run.py --device cuda:0 starts a daemon for it. Sizes are those of a 1080x1920x3 uint8
+// image. `Busy` benchmarks run while a kernel of 20 ms after the other occupies the GPU: no call
+// may wait for it. Where the driver runs no kernels (the fake one) those say so.
 #include <benchmark/benchmark.h>
 #include <nvcv_cached/nvcv_cached.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <random>
-#include <string>
-#include <thread>
 #include <vector>
 
-#include "proto/cuda_driver.h"
+#include "bench/gpu_busy.h"
 
 namespace nvcv_cached {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr size_t kImage = 1080 * 1920 * 3;
-constexpr uint64_t kBusyNs = 20'000'000;
-
-constexpr char kSpin[] = R"(
-.version 7.0
-.target sm_52
-.address_size 64
-.visible .entry spin(.param .u64 duration)
-{
-  .reg .u64 %d, %begin, %now;
-  .reg .pred %more;
-  ld.param.u64 %d, [duration];
-  mov.u64 %begin, %globaltimer;
-again:
-  mov.u64 %now, %globaltimer;
-  sub.u64 %now, %now, %begin;
-  setp.lt.u64 %more, %now, %d;
-  @%more bra again;
-  ret;
-}
-)";
 
 double Microseconds(Clock::duration duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
-
-const CudaDriver& Cuda() {
-  static const CudaDriver& driver = []() -> const CudaDriver& {
-    const CudaDriver& loaded = **CudaDriver::Load();
-    return loaded;
-  }();
-  return driver;
-}
-
-// The primary context is current on each thread that asks.
-CUstream OwnStream() {
-  static thread_local CUstream stream = [] {
-    CUcontext context = nullptr;
-    Cuda().DevicePrimaryCtxRetain(&context, 0);
-    Cuda().CtxSetCurrent(context);
-    CUstream made = nullptr;
-    Cuda().StreamCreate(&made, CU_STREAM_NON_BLOCKING);
-    return made;
-  }();
-  return stream;
-}
-
-// A thread that keeps the GPU busy with kernels of kBusyNs on a stream of its own. ok(): the driver
-// runs them.
-class Busy {
- public:
-  Busy() {
-    OwnStream();
-    CUmodule module = nullptr;
-    if (Cuda().ModuleLoadData(&module, kSpin) != CUDA_SUCCESS ||
-        Cuda().ModuleGetFunction(&spin_, module, "spin") != CUDA_SUCCESS) {
-      return;
-    }
-    ok_ = true;
-    thread_ = std::thread([this] { Run(); });
-    while (!started_) std::this_thread::yield();
-  }
-  ~Busy() {
-    stop_ = true;
-    if (thread_.joinable()) thread_.join();
-  }
-  bool ok() const { return ok_; }
-
- private:
-  void Run() {
-    CUstream stream = OwnStream();
-    uint64_t duration = kBusyNs;
-    void* arguments[] = {&duration};
-    while (!stop_) {
-      for (int i = 0; i < 4; ++i) {
-        Cuda().LaunchKernel(spin_, 1, 1, 1, 1, 1, 1, 0, stream, arguments, nullptr);
-      }
-      started_ = true;
-      Cuda().StreamSynchronize(stream);
-    }
-  }
-  CUfunction spin_ = nullptr;
-  bool ok_ = false;
-  std::atomic<bool> stop_{false}, started_{false};
-  std::thread thread_;
-};
-
-#define NEEDS_BUSY_GPU(state, busy)                       \
-  if (!(busy).ok()) {                                     \
-    (state).SkipWithError("this driver runs no kernels"); \
-    return;                                               \
-  }
 
 // ---- hits
 
@@ -137,6 +47,14 @@ void HitHandedOut(benchmark::State& state) {
   }
 }
 BENCHMARK(HitHandedOut)->ThreadRange(1, 16)->UseRealTime();
+
+// The rest of a thread's cache: 1,000 specs that nobody asks for.
+void HitAmong1000(benchmark::State& state) {
+  OwnStream();
+  for (int64_t i = 0; i < 1000; ++i) Tensor(Shape{i + 1, 64}, DataType::kU8, "HW");
+  Hit(state);
+}
+BENCHMARK(HitAmong1000);
 
 // In turn on two streams: each reuse waits, on the GPU, for the other stream's work.
 void HitOnAnotherStream(benchmark::State& state) {
@@ -174,6 +92,36 @@ void MallocFree(benchmark::State& state) {
 }
 BENCHMARK(MallocFree)->UseRealTime();
 
+// ---- the same while the GPU is busy
+
+void HitBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  Hit(state);
+}
+BENCHMARK(HitBusy);
+
+void HitHandedOutBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  HitHandedOut(state);
+}
+BENCHMARK(HitHandedOutBusy);
+
+void MallocAsyncFreeAsyncBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  MallocAsyncFreeAsync(state);
+}
+BENCHMARK(MallocAsyncFreeAsyncBusy);
+
+void MallocFreeBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  MallocFree(state);
+}
+BENCHMARK(MallocFreeBusy)->Iterations(20);
+
 // ---- misses: a limit of 0 makes every acquire a round trip that the pool serves
 
 void Misses(benchmark::State& state) {
@@ -202,17 +150,6 @@ void MissBusy(benchmark::State& state) {
   Misses(state);
 }
 BENCHMARK(MissBusy)->UseRealTime();
-
-void MallocFreeBusy(benchmark::State& state) {
-  Busy busy;
-  NEEDS_BUSY_GPU(state, busy);
-  for (auto _ : state) {
-    CUdeviceptr memory = 0;
-    Cuda().MemAlloc(&memory, kImage);
-    Cuda().MemFree(memory);
-  }
-}
-BENCHMARK(MallocFreeBusy)->UseRealTime()->Iterations(20);
 
 // 64 misses of one small spec in a row: granted ahead.
 void MissesInARow(benchmark::State& state) {
@@ -264,13 +201,20 @@ void OverTheLimitBusy(benchmark::State& state) {
 }
 BENCHMARK(OverTheLimitBusy)->UseRealTime()->Iterations(2000);
 
-void RandomShapes(benchmark::State& state) {
-  const Stream stream(OwnStream());
-  const StreamScope scope(stream);
+// ---- random shapes
+
+std::vector<Shape> RandomImages() {
   std::mt19937 random(42);
   std::uniform_int_distribution<int64_t> side(1000, 2000);
   std::vector<Shape> shapes;
   for (int i = 0; i < 1024; ++i) shapes.push_back(Shape{side(random), side(random), 3});
+  return shapes;
+}
+
+void RandomShapes(benchmark::State& state) {
+  const Stream stream(OwnStream());
+  const StreamScope scope(stream);
+  const std::vector<Shape> shapes = RandomImages();
   const TensorLayout layout("HWC");
   for (const Shape& shape : shapes) Tensor(shape, DataType::kF32, layout);
   size_t next = 0;
@@ -280,6 +224,21 @@ void RandomShapes(benchmark::State& state) {
   }
 }
 BENCHMARK(RandomShapes);
+
+void RandomShapesMallocAsync(benchmark::State& state) {
+  CUstream stream = OwnStream();
+  const std::vector<Shape> shapes = RandomImages();
+  size_t next = 0;
+  for (auto _ : state) {
+    const Shape& shape = shapes[next++ % shapes.size()];
+    CUdeviceptr memory = 0;
+    Cuda().MemAllocAsync(&memory, static_cast<size_t>(shape[0] * shape[1] * 12), stream);
+    benchmark::DoNotOptimize(memory);
+    Cuda().MemFreeAsync(memory, stream);
+  }
+  Cuda().StreamSynchronize(stream);
+}
+BENCHMARK(RandomShapesMallocAsync);
 
 }  // namespace
 }  // namespace nvcv_cached
