@@ -75,7 +75,7 @@ def test_a_tensor_batch_is_a_list_of_one_kind():
             batch.pushback(other)
     with pytest.raises(RuntimeError, match=r"Adding 3 tensors to a tensor batch would exceed its capacity \(4\) by 1"):
         batch.pushback([first] * 3)
-    with pytest.raises(RuntimeError, match="Trying to pop 3 tensors from a tensor batch with 2 tensors."):
+    with pytest.raises(RuntimeError, match=r"Trying to pop 3 tensors from a tensor batch with 2 tensors\."):
         batch.popback(3)
     batch.clear()
     batch.pushback(nvcv.Tensor((2,), np.int8))

@@ -155,6 +155,17 @@ KIB = 1024
 MOST_HELD = 12
 
 
+SPECS = {
+    ("tensor", 1): (lambda: nvcv.Tensor((272, KIB), np.uint8, "HW"), 272 * KIB),
+    ("tensor", 2): (lambda: nvcv.Tensor((344, KIB), np.uint8, "HW"), 344 * KIB),
+    ("image", 0): (lambda: nvcv.Image((KIB, 440), U8), 440 * KIB),
+    ("batch", 0): (lambda: nvcv.ImageBatchVarShape(3600), 3600 * 160),
+    ("stream", 0): (nvcv.Stream, 0),
+    ("item", 0): (lambda: nvcv.ExternalCacheItem("model", list), 0),
+    ("wrapper", 0): (WRAPPERS["as_tensor"], 0),
+}
+
+
 class Model:
     """What this thread must count: items in use and idle by spec, those without memory as well.
 
@@ -162,23 +173,13 @@ class Model:
     is grown beforehand (growing takes idle memory back), so that each answer is certain.
     """
 
-    SPECS = {
-        ("tensor", 1): (lambda: nvcv.Tensor((272, KIB), np.uint8, "HW"), 272 * KIB),
-        ("tensor", 2): (lambda: nvcv.Tensor((344, KIB), np.uint8, "HW"), 344 * KIB),
-        ("image", 0): (lambda: nvcv.Image((KIB, 440), U8), 440 * KIB),
-        ("batch", 0): (lambda: nvcv.ImageBatchVarShape(3600), 3600 * 160),
-        ("stream", 0): (nvcv.Stream, 0),
-        ("item", 0): (lambda: nvcv.ExternalCacheItem("model", list), 0),
-        ("wrapper", 0): (WRAPPERS["as_tensor"], 0),
-    }
-
     def __init__(self):
         self.held = []  # (spec, object, still in the cache)
-        self.idle = dict.fromkeys(self.SPECS, 0)
+        self.idle = dict.fromkeys(SPECS, 0)
 
     def make(self, spec):
         self.idle[spec] -= self.idle[spec] > 0
-        self.held.append([spec, self.SPECS[spec][0](), True])
+        self.held.append([spec, SPECS[spec][0](), True])
 
     def drop(self, at):
         spec, _, cached = self.held.pop(at)
@@ -187,25 +188,25 @@ class Model:
     def clear(self):
         for entry in self.held:
             entry[2] = False
-        self.idle = dict.fromkeys(self.SPECS, 0)
+        self.idle = dict.fromkeys(SPECS, 0)
 
     def count(self):
         specs = [spec for spec, _, cached in self.held if cached]
         specs += [spec for spec, idle in self.idle.items() for _ in range(idle)]
-        return len(specs), sum(self.SPECS[spec][1] for spec in specs)
+        return len(specs), sum(SPECS[spec][1] for spec in specs)
 
 
 def run_program(seed, steps):
     rng = random.Random(seed)
     model = Model()
-    grown = [make() for make, _ in Model.SPECS.values() for _ in range(MOST_HELD)]
+    grown = [make() for make, _ in SPECS.values() for _ in range(MOST_HELD)]
     nvcv.clear_cache()
     del grown
     misses = nvcv.stats()["misses_grow"]
     for step in range(steps):
         kind = rng.random()
         if kind < 0.5 and len(model.held) < MOST_HELD:
-            model.make(rng.choice(list(model.SPECS)))
+            model.make(rng.choice(list(SPECS)))
         elif kind < 0.98 and model.held:
             model.drop(rng.randrange(len(model.held)))
         elif kind >= 0.995:
@@ -223,4 +224,3 @@ def test_a_random_program_counts_as_the_model_does():
     seed = int(os.environ.get("NVCV_CACHED_TEST_SEED", random.randrange(1 << 32)))
     print("NVCV_CACHED_TEST_SEED =", seed)
     assert run_program(seed, steps).count()[1] < LIMIT
-

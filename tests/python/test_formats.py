@@ -193,7 +193,7 @@ def test_what_was_never_initialised_is_no_argument(kind):
     uses = {
         nvcv.TensorLayout: [lambda: nvcv.Tensor((3,), "u1", raw), lambda: nvcv.TensorLayout.HWC == raw, lambda: str(raw)],
         nvcv.Format: [lambda: nvcv.Image((3, 3), raw), lambda: raw.name],
-        nvcv.Stream: [lambda: nvcv.Tensor((3,), "u1").record_stream(raw), lambda: raw.sync()],
+        nvcv.Stream: [lambda: nvcv.Tensor((3,), "u1").record_stream(raw), lambda: raw.sync()],  # noqa: PLW0108
         nvcv.Type: [lambda: nvcv.Tensor((3,), raw)],
     }  # fmt: skip
     for use in uses[kind]:

@@ -96,7 +96,7 @@ def test_a_format_that_is_given_must_fit():
     assert nv12.format == Format.NV12 and [plane.max() for plane in nv12.cpu()] == [3, 5]
     assert [plane.shape for plane in nv12.cuda()] == [(4, 6, 1), (2, 3, 2)]
     for wrong in (Format.RGBA8, Format.RGB8p, Format.RGBf32, Format.NV12, Format.YUYV, Format.U8):
-        with pytest.raises(ValueError, match="format|channels|pixels|padded|planes"):
+        with pytest.raises(ValueError, match=r"format|channels|pixels|padded|planes"):
             nvcv.Image(array, wrong)
 
 

@@ -114,7 +114,8 @@ def read_only():
 
 
 class OnGpu:
-    __cuda_array_interface__ = {"shape": (4,), "typestr": "|u1", "data": (4096, False), "version": 3}
+    def __init__(self):
+        self.__cuda_array_interface__ = {"shape": (4,), "typestr": "|u1", "data": (4096, False), "version": 3}
 
 
 class OnGpuByDlpack:

@@ -71,15 +71,16 @@ void BindFormat(nb::module_& module) {
           },
           nb::sig("def __reduce__(self) -> tuple[object, ...]"));
   nb::dict members;
+  nb::list kept_by_the_class;  // so the properties only name them
   for (const std::string& name : Format::Names()) {
-    members[name.c_str()] = nb::cast(*Format::FromName(name));
+    const nb::object member = nb::cast(*Format::FromName(name));
+    members[name.c_str()] = member;
+    kept_by_the_class.append(member);
     format.def_prop_ro_static(
-        name.c_str(),
-        [name](nb::handle) {
-          return nb::object(nb::type<Format>().attr("__members__")[name.c_str()]);
-        },
+        name.c_str(), [kept = nb::handle(member)](nb::handle) { return nb::borrow(kept); },
         nb::sig("def fixed(self, /) -> Format"));
   }
+  format.attr("_members") = nb::tuple(kept_by_the_class);
   format.attr("__members__") = members;
 }
 

@@ -32,10 +32,13 @@ bool SameLabels(const TensorLayout& self, nb::handle other) {
   return self.view() == std::string_view(text, static_cast<std::size_t>(length));
 }
 
-void AddMember(nb::class_<TensorLayout>& layout, const char* name, const TensorLayout& labels) {
-  layout.attr("_members")[name] = nb::cast(labels);
+// The member is kept by the class, so the property only names it.
+void AddMember(nb::class_<TensorLayout>& layout, nb::list& members, const char* name,
+               const TensorLayout& labels) {
+  const nb::object member = nb::cast(labels);
+  members.append(member);
   layout.def_prop_ro_static(
-      name, [name](nb::handle) { return nb::object(nb::type<TensorLayout>().attr("_members")[name]); },
+      name, [kept = nb::handle(member)](nb::handle) { return nb::borrow(kept); },
       nb::sig("def fixed(self, /) -> TensorLayout"));
 }
 
@@ -66,9 +69,10 @@ void BindLayouts(nb::module_& module) {
           "__reduce__",
           [](nb::handle) -> nb::object { throw nb::type_error("TensorLayout cannot be pickled"); },
           nb::sig("def __reduce__(self) -> str | tuple[object, ...]"));
-  layout.attr("_members") = nb::dict();
-  AddMember(layout, "NONE", TensorLayout());
-  for (const char* name : kNames) AddMember(layout, name, TensorLayout(name));
+  nb::list members;
+  AddMember(layout, members, "NONE", TensorLayout());
+  for (const char* name : kNames) AddMember(layout, members, name, TensorLayout(name));
+  layout.attr("_members") = nb::tuple(members);
 }
 
 }  // namespace nvcv_cached::python

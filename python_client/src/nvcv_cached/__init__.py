@@ -50,7 +50,7 @@ from .errors import (
     Error,
     Forked,
     InvalidArgument,
-    NotImplemented,  # noqa: A004 - NVCV's status is called so
+    NotImplemented,
     OutOfMemory,
     Overflow,
     PermissionDenied,
