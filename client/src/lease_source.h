@@ -25,14 +25,14 @@ class Session;
 
 // One granted block, mapped.
 struct Lease {
-  Session* session = nullptr;        // lives as long as the process
+  Session* session = nullptr;  // lives as long as the process
   lease_table::Slot* slot = nullptr;
   uint32_t slot_index = 0;
-  lease_table::Word word;            // HELD for the first of a grant, IDLE for those granted ahead
-  void* data = nullptr;              // where the block is mapped in this process
+  lease_table::Word word;  // HELD for the first of a grant, IDLE for those granted ahead
+  void* data = nullptr;    // where the block is mapped in this process
   uint64_t block_bytes = 0;
-  uint64_t clock_zero_ms = 0;        // CoarseNowMs() when the table was made: the zero of last_used
-  Fencer* fencer = nullptr;          // null: a device without streams
+  uint64_t clock_zero_ms = 0;  // CoarseNowMs() when the table was made: the zero of last_used
+  Fencer* fencer = nullptr;    // null: a device without streams
 };
 
 struct LeaseRequest {
