@@ -76,8 +76,8 @@ void BindResources(nb::module_& module) {
                                   "Holds elements, pixels or other containers.");
   BindExternalBuffer(module);
   module.def(
-      "nbytes_in_cache", [](const Resource& resource) { return resource.cache_bytes(); },
-      nb::arg(), nb::sig("def nbytes_in_cache(resource: Resource, /) -> int"),
+      "nbytes_in_cache", [](const Resource& resource) { return resource.cache_bytes(); }, nb::arg(),
+      nb::sig("def nbytes_in_cache(resource: Resource, /) -> int"),
       "The bytes that count toward the limit; 0 for what wraps other memory.");
   module.def(
       "nbytes_in_cache",
