@@ -49,7 +49,7 @@ def test_opencv_both_ways():
 
 
 def test_torch_both_ways():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", exc_type=ImportError)
     source = torch.arange(60, dtype=torch.uint8).reshape(4, 5, 3)
     tensor = nvcv.as_tensor(source, "HWC")
     assert torch.from_dlpack(tensor).data_ptr() == source.data_ptr() == address(tensor)
