@@ -110,6 +110,17 @@ def python(report):
         how=how,
         peer=("one spec", t["tensor_hit"]),
     )
+    for name in ("Image", "ImageBatchVarShape", "TensorBatch", "Stream", "ExternalCacheItem"):
+        report.row(f"Python {name}(...) hit", t[f"{name}_hit"], "us", budget=0.4, how=how)
+        report.row(
+            f"Python {name}(...) hit among 1,000 idle specs",
+            t[f"{name}_hit_among_1000"],
+            "us",
+            budget=0.4,
+            how=how,
+            peer=("few specs", t[f"{name}_hit"]),
+        )
+    report.row("a batch of 1,000 images, each", t["batch_of_images"], "us", budget=1.0, how=how)
     report.row("Python random shapes", t["random_shapes"], "us", budget=1.0, how=how)
     for count in (2, 4, 16):
         report.row(

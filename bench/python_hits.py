@@ -42,6 +42,34 @@ def floor(loops):
         object()
 
 
+# Made and dropped, a hit of each class that the cache holds.
+CLASSES = {
+    "Image": lambda: nvcv.Image((640, 480), nvcv.Format.NV12),
+    "ImageBatchVarShape": lambda: nvcv.ImageBatchVarShape(16),
+    "TensorBatch": lambda: nvcv.TensorBatch(16),
+    "Stream": nvcv.Stream,
+    "ExternalCacheItem": lambda: nvcv.ExternalCacheItem("bench", list),
+}
+
+
+def hits_of(make):
+    def loop(loops):
+        for _ in range(loops):
+            make()
+
+    return loop
+
+
+IMAGES = 1000
+
+
+def batch_of_images(loops, images=[]):  # noqa: B006 - made once
+    if not images:
+        images.extend(nvcv.Image((64, 64), nvcv.Format.RGB8) for _ in range(IMAGES))
+    for _ in range(loops):
+        nvcv.ImageBatchVarShape(IMAGES).pushback(images)
+
+
 SHAPES = np.random.default_rng(1).integers(1000, 2001, (4096, 2)).tolist()
 
 
@@ -64,7 +92,8 @@ def main():
         "numpy_empty": (numpy_empty, 5_000),
         "shared_memory": (shm, 100),
         "object": (floor, 50_000),
-    }
+        "batch_of_images": (batch_of_images, 20),
+    } | {f"{name}_hit": (hits_of(make), 20_000) for name, make in CLASSES.items()}
     samples = {name: [] for name in contenders}
     for function, _ in contenders.values():
         function(100)
@@ -83,6 +112,12 @@ def main():
     others = [nvcv.Tensor((i + 1, 64), np.uint8, "HW") for i in range(1000)]
     del others
     result["tensor_hit_among_1000"] = statistics.median(timed(tensor, 20_000) for _ in range(rounds))
+    result["batch_of_images"] /= IMAGES
+    idle = [nvcv.Image((i + 1, 64), nvcv.Format.U8) for i in range(1000)]
+    del idle
+    for name, make in CLASSES.items():
+        loop = hits_of(make)
+        result[f"{name}_hit_among_1000"] = statistics.median(timed(loop, 20_000) for _ in range(rounds))
     print(json.dumps({name: round(value, 4) for name, value in result.items()}))
 
 

@@ -31,7 +31,7 @@
   X(MemAllocHost) X(MemFreeHost) \
   X(MemsetD8) X(MemsetD32) X(MemsetD8Async) X(MemsetD32Async) \
   X(MemcpyDtoH) X(MemcpyHtoD) X(MemcpyDtoD) X(MemcpyDtoHAsync) X(MemcpyHtoDAsync) \
-  X(MemcpyDtoDAsync) X(MemHostRegister) X(MemHostUnregister) X(MemHostGetDevicePointer) \
+  X(MemcpyDtoDAsync) X(Memcpy2DAsync) X(MemHostRegister) X(MemHostUnregister) X(MemHostGetDevicePointer) \
   X(IpcGetMemHandle) X(IpcOpenMemHandle) X(IpcCloseMemHandle) X(PointerGetAttribute) \
   X(StreamCreate) X(StreamCreateWithPriority) X(StreamDestroy) X(StreamSynchronize) \
   X(StreamQuery) X(StreamGetId) X(StreamGetCtx) X(StreamIsCapturing) X(StreamWaitEvent) \

@@ -18,7 +18,7 @@ def generated() -> str:
     generator = StubGen(module=nvcv_cached._core, include_private=True, quiet=True)
     generator.put(nvcv_cached._core)
     # A static property without a docstring of its own gets its signature for one.
-    return re.sub(r'\n    """fixed\(self, /\) -> numpy.dtype"""\n\n(?=    _?[\dA-Z])', "\n", generator.get())
+    return re.sub(r'\n    """fixed\(self, /\) -> [\w.]+"""\n\n(?=    \w)', "\n", generator.get())
 
 
 def main() -> int:

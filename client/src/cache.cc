@@ -9,6 +9,7 @@
 #include "client/src/connection.h"
 #include "client/src/errors.h"
 #include "client/src/fork_guard.h"
+#include "client/src/local_items.h"
 #include "client/src/process_connection.h"
 #include "client/src/thread_cache.h"
 
@@ -24,17 +25,20 @@ std::int64_t Clamped(std::uint64_t value) {
   return value > static_cast<std::uint64_t>(kMost) ? kMost : static_cast<std::int64_t>(value);
 }
 
+std::uint32_t TagFor(Scope scope) {
+  return scope == Scope::kThread ? client::MyThreadTag().value_or(0) : 0;
+}
+
 }  // namespace
 
 Stats stats(Scope scope) {
   client::RefuseInForkedChild();
-  std::uint32_t thread_tag = 0;
-  if (scope == Scope::kThread) {
-    std::optional<std::uint32_t> mine = client::MyThreadTag();
-    if (!mine) return {};  // it has made no object
-    thread_tag = *mine;
+  Stats stats;
+  if (scope != Scope::kThread || client::MyThreadTag()) {  // else this thread has borrowed nothing
+    stats = client::ValueOrThrow(Daemon().Count(scope, TagFor(scope)));
   }
-  return client::ValueOrThrow(Daemon().Count(scope, thread_tag));
+  stats.cache_items += static_cast<std::uint64_t>(client::CountLocalItems(scope));
+  return stats;
 }
 
 std::int64_t cache_size(Scope scope) { return Clamped(stats(scope).cache_items); }
@@ -47,13 +51,9 @@ void clear_cache(Scope scope) {
     throw InvalidArgument("clear_cache of all processes was asked for; a process clears its own",
                           "nvcv-cachectl clear");
   }
-  std::uint32_t thread_tag = 0;
-  if (scope == Scope::kThread) {
-    std::optional<std::uint32_t> mine = client::MyThreadTag();
-    if (!mine) return;
-    thread_tag = *mine;
-  }
-  client::ThrowUnlessOk(Daemon().Clear(scope, thread_tag));
+  client::ClearLocalItems(scope);
+  if (scope == Scope::kThread && !client::MyThreadTag()) return;  // it has borrowed nothing
+  client::ThrowUnlessOk(Daemon().Clear(scope, TagFor(scope)));
 }
 
 void set_cache_limit_inbytes(std::int64_t limit) {

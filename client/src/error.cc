@@ -12,6 +12,9 @@ std::string Text(ErrorCode code, const std::string& message, const std::string& 
   if (code == ErrorCode::kOutOfMemory || code == ErrorCode::kQuotaExceeded) {
     text = "NVCV_ERROR_OUT_OF_MEMORY: ";
   }
+  if (code == ErrorCode::kOverflow) text = "NVCV_ERROR_OVERFLOW: ";
+  if (code == ErrorCode::kUnderflow) text = "NVCV_ERROR_UNDERFLOW: ";
+  if (code == ErrorCode::kNotImplemented) text = "NVCV_ERROR_NOT_IMPLEMENTED: ";
   if (code == ErrorCode::kInternal) text = "NVCV_ERROR_INTERNAL: ";
   if (message.compare(0, text.size(), text) == 0) text.clear();
   text += message;
@@ -54,5 +57,14 @@ DeviceError::~DeviceError() = default;
 Forked::Forked(const std::string& message, std::string hint)
     : Error(ErrorCode::kForked, message, std::move(hint)) {}
 Forked::~Forked() = default;
+Overflow::Overflow(const std::string& message, std::string hint)
+    : Error(ErrorCode::kOverflow, message, std::move(hint)) {}
+Overflow::~Overflow() = default;
+Underflow::Underflow(const std::string& message, std::string hint)
+    : Error(ErrorCode::kUnderflow, message, std::move(hint)) {}
+Underflow::~Underflow() = default;
+NotImplemented::NotImplemented(const std::string& message, std::string hint)
+    : Error(ErrorCode::kNotImplemented, message, std::move(hint)) {}
+NotImplemented::~NotImplemented() = default;
 
 }  // namespace nvcv_cached

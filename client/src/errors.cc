@@ -90,6 +90,12 @@ void ThrowStatus(const absl::Status& status) {
       throw DeviceError(message, hint);
     case ErrorCode::kForked:
       throw Forked(message, hint);
+    case ErrorCode::kOverflow:
+      throw Overflow(message, hint);
+    case ErrorCode::kUnderflow:
+      throw Underflow(message, hint);
+    case ErrorCode::kNotImplemented:
+      throw NotImplemented(message, hint);
     case ErrorCode::kInternal:
       break;
   }

@@ -1,17 +1,29 @@
 # The hot path: items, thread caches, depot, objects. No gRPC: the tests build it alone.
 set(NVCV_CACHED_HOT_SOURCES
+  alignment.cc
+  batches.cc
   buffer.cc
+  color_spec.cc
   data_type.cc
   depot.cc
   error.cc
+  external_cache_item.cc
   fork_guard.cc
+  format.cc
   idle_index.cc
+  image.cc
+  image_layout.cc
+  image_views.cc
   item.cc
+  local_items.cc
+  reshape.cc
+  resource.cc
   shape.cc
   spec.cc
   strides.cc
   tensor.cc
   tensor_layout.cc
   thread_cache.cc
-  wait_scope.cc)
+  wait_scope.cc
+  wrapping.cc)
 list(TRANSFORM NVCV_CACHED_HOT_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)

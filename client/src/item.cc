@@ -5,8 +5,20 @@
 
 #include "client/src/device_cache.h"
 #include "client/src/idle_index.h"
+#include "client/src/wrapping.h"
 
 namespace nvcv_cached::client {
+
+namespace {
+
+std::atomic<uint64_t> next_id{0};
+
+}  // namespace
+
+Item::Item(DeviceCache* of, const Spec& as, const Footprint& footprint) : device(of) {
+  Become(as, footprint);
+}
+Item::~Item() = default;
 
 void Item::Become(const Spec& as, const Footprint& footprint) {
   std::memcpy(static_cast<void*>(&spec), &as, offsetof(Spec, extents));
@@ -14,6 +26,7 @@ void Item::Become(const Spec& as, const Footprint& footprint) {
   spec.hash = as.hash;
   std::copy(footprint.strides, footprint.strides + as.rank, strides);
   size_bytes = footprint.size_bytes;
+  id = next_id.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Item::Hold(const Lease& lease) {

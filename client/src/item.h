@@ -1,10 +1,10 @@
-// One lease in this process with the object made on it: what Buffer and Tensor are handles of.
+// One lease in this process with the object made on it: what Resources are handles of.
 //
-// In use: `refs` handles name it, and `word` is the HELD word of its slot (empty tensors have no
-// slot). Idle: no handle does, `word` is the IDLE word last seen, and exactly one list holds it:
-// its owner's index, its owner's inbox, or the depot. Whether the word is still the slot's only the
-// next CAS tells. The owner is the cache of the thread that acquired or adopted it; it changes only
-// while the item is in use or in the depot.
+// In use: `refs` handles name it, and `word` is the HELD word of its slot (what is empty or wraps
+// other memory has no slot). Idle: no handle does, `word` is the IDLE word last seen, and exactly
+// one list holds it: its owner's index, its owner's inbox, or the depot. Whether the word is still
+// the slot's only the next CAS tells. The owner is the cache of the thread that acquired or adopted
+// it; it changes only while the item is in use or in the depot.
 //
 // Layout: what a hit touches lies in the first three cache lines.
 // Thread-safety: refs, handed_out and the uses are atomic; the rest is written by the thread that
@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "client/src/coarse_clock.h"
@@ -29,6 +30,7 @@ class ThreadCache;
 struct DeviceCache;
 struct FurtherUse;
 struct StreamTimeline;
+struct Wrapping;
 
 class alignas(lease_table::kLine) Item {
  public:
@@ -51,21 +53,24 @@ class alignas(lease_table::kLine) Item {
 
   void* data = nullptr;
   uint64_t block_bytes = 0;
-  uint64_t size_bytes = 0;     // what this spec needs, rounded
-  uint64_t counted_bytes = 0;  // what the lease counts: of the spec that it was granted for
+  uint64_t size_bytes = 0;  // what this spec needs, rounded
   Session* session = nullptr;
   DeviceCache* device = nullptr;
   uint32_t slot_index = 0;
+  uint64_t counted_bytes = 0;  // what the lease was granted for
+  uint64_t id = 0;             // of the object; kept when it is reused as it is
   int64_t strides[kMaxRank] = {};
+  std::unique_ptr<Wrapping> wrapping;  // null but for an item on memory of another object
 
   // What the device's Fencer knows of the streams that use the memory; null from release to
   // hand-out.
   std::atomic<StreamTimeline*> first_use{nullptr};
   std::atomic<FurtherUse*> further_uses{nullptr};
 
-  Item(DeviceCache* of, const Spec& as, const Footprint& footprint) : device(of) {
-    Become(as, footprint);
-  }
+  Item(DeviceCache* of, const Spec& as, const Footprint& footprint);
+  ~Item();
+  Item(const Item&) = delete;
+  Item& operator=(const Item&) = delete;
 
   void Become(const Spec& as, const Footprint& footprint);
   void Hold(const Lease& lease);

@@ -15,12 +15,30 @@ void Append(std::string& text, Number number) {
 }  // namespace
 
 std::string SpecText(const Spec& spec) {
-  if (spec.kind == Kind::kBuffer) {
-    std::string text("Buffer ");
-    Append(text, static_cast<uint64_t>(spec.extents[0]));  // as it was asked for
-    return text;
+  std::string text;
+  switch (spec.kind) {
+    case Kind::kImage:
+      text = "Image ";
+      Append(text, spec.extents[0]);
+      text += 'x';
+      Append(text, spec.extents[1]);
+      return text + ' ' + spec.format().name();
+    case Kind::kImageBatch:
+      text = "ImageBatch ";
+      Append(text, spec.extents[0]);
+      return text;
+    case Kind::kTensorBatch:
+      text = "TensorBatch ";
+      Append(text, spec.extents[0]);
+      return text;
+    case Kind::kBuffer:
+      text = "Buffer ";
+      Append(text, static_cast<uint64_t>(spec.extents[0]));  // as it was asked for
+      return text;
+    case Kind::kTensor:
+      break;
   }
-  std::string text("Tensor ");
+  text = "Tensor ";
   for (int i = 0; i < spec.rank; ++i) {
     if (i > 0) text += 'x';
     Append(text, spec.extents[i]);

@@ -13,29 +13,34 @@
 #include <string>
 
 #include "nvcv_cached/data_type.h"
+#include "nvcv_cached/format.h"
+#include "nvcv_cached/geometry.h"
 #include "nvcv_cached/tensor.h"
 #include "nvcv_cached/tensor_layout.h"
 
 namespace nvcv_cached::client {
 
-enum class Kind : uint8_t { kBuffer = 1, kTensor = 2 };
+enum class Kind : uint8_t { kBuffer = 1, kTensor, kImage, kImageBatch, kTensorBatch };
 
 struct Spec {
   char layout[16];
   uint32_t dtype;      // DataType::packed()
-  uint32_t alignment;  // tensor: row_align as asked, 0 for the device's; buffer: of the pointer, 0
-                       // likewise
+  uint32_t alignment;  // tensor, image: row_align as asked, 0 for the device's; buffer: of the
+                       // pointer, 0 likewise
   Kind kind;
   uint8_t rank;
   uint16_t reserved16;
   uint32_t reserved32;
-  int64_t extents[kMaxRank];  // buffer: one, its bytes
+  int64_t extents[kMaxRank];  // buffer: its bytes; image: width, height, format, 0; batch: capacity
   uint64_t hash;              // of all the above; never 0
 
   static Spec OfBuffer(uint64_t size_bytes, uint32_t alignment);
   static Spec OfTensor(const Shape& shape, DataType dtype, const TensorLayout& layout,
                        int row_align);
+  static Spec OfImage(Size size, Format format, int row_align);
+  static Spec OfBatch(Kind kind, int64_t capacity);
 
+  Format format() const { return Format(static_cast<uint64_t>(extents[2])); }  // of an image
   DataType data_type() const {
     return DataType(static_cast<DataKind>(dtype >> 16), static_cast<int>(dtype >> 8 & 0xff),
                     static_cast<int>(dtype & 0xff));
@@ -93,6 +98,31 @@ inline Spec Spec::OfTensor(const Shape& shape, DataType dtype, const TensorLayou
   spec.reserved16 = 0;
   spec.reserved32 = 0;
   for (int i = 0; i < shape.rank(); ++i) spec.extents[i] = shape[i];
+  spec.hash = internal::HashSpec(spec);
+  return spec;
+}
+
+// Their strides are the planes' rows, so there are as many extents as planes at most.
+inline Spec Spec::OfImage(Size size, Format format, int row_align) {
+  Spec spec;
+  std::memset(static_cast<void*>(&spec), 0, offsetof(Spec, extents));
+  spec.alignment = static_cast<uint32_t>(row_align);
+  spec.kind = Kind::kImage;
+  spec.rank = kMaxPlanes;
+  spec.extents[0] = size.width;
+  spec.extents[1] = size.height;
+  spec.extents[2] = static_cast<int64_t>(format.value());
+  spec.extents[3] = 0;
+  spec.hash = internal::HashSpec(spec);
+  return spec;
+}
+
+inline Spec Spec::OfBatch(Kind kind, int64_t capacity) {
+  Spec spec;
+  std::memset(static_cast<void*>(&spec), 0, offsetof(Spec, extents));
+  spec.kind = kind;
+  spec.rank = 1;
+  spec.extents[0] = capacity;
   spec.hash = internal::HashSpec(spec);
   return spec;
 }

@@ -2,54 +2,15 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <numeric>
-#include <optional>
-#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "client/src/alignment.h"
+#include "client/src/image_layout.h"
 
 namespace nvcv_cached::client {
 namespace {
-
-std::optional<int64_t> Product(int64_t a, int64_t b) {
-  int64_t product;
-  if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
-  return product;
-}
-
-// `to` is a power of two.
-std::optional<int64_t> RoundUp(int64_t value, uint64_t to) {
-  const auto mask = static_cast<int64_t>(to - 1);
-  if (value > std::numeric_limits<int64_t>::max() - mask) return std::nullopt;
-  return (value + mask) & ~mask;
-}
-
-absl::Status TooLarge(const Spec& spec) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(SpecText(spec), " needs more than 9223372036854775807 bytes (63 bits)",
-                   "; do: make it smaller"));
-}
-
-absl::Status BadAlignment(absl::string_view name, int64_t value) {
-  if (value > static_cast<int64_t>(kMaxAlignment)) {
-    return absl::InvalidArgumentError(absl::StrCat(name, " ", value, " is above ", kMaxAlignment,
-                                                   "; do: use ", kMaxAlignment, " at most"));
-  }
-  if (value < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, " ", value, " is negative; do: use 0 for the device's own, or 32"));
-  }
-  const auto above = std::bit_ceil(static_cast<uint64_t>(value));
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, " ", value, " is not a power of two; do: use ", above / 2, " or ", above));
-}
-
-bool IsAlignment(int64_t value) {
-  return value > 0 && value <= static_cast<int64_t>(kMaxAlignment) &&
-         std::has_single_bit(static_cast<uint64_t>(value));
-}
 
 absl::StatusOr<Footprint> BufferFootprint(const Spec& spec, const DeviceTraits& traits) {
   const int64_t asked = spec.alignment;
@@ -121,10 +82,39 @@ absl::StatusOr<Footprint> TensorFootprint(const Spec& spec, const DeviceTraits& 
   return footprint;
 }
 
+// Its table has an entry for each of its members.
+absl::StatusOr<Footprint> BatchFootprint(const Spec& spec, int64_t entry_bytes,
+                                         const DeviceTraits& traits) {
+  const int64_t capacity = spec.extents[0];
+  if (capacity < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a batch of capacity ", capacity, "; do: use 0 or more"));
+  }
+  const auto bytes = Product(capacity, entry_bytes);
+  if (!bytes) return TooLarge(spec);
+  Footprint footprint;
+  footprint.strides[0] = entry_bytes;
+  footprint.size_bytes = static_cast<uint64_t>(*bytes);
+  footprint.alignment = std::bit_ceil(uint64_t{traits.base_alignment});
+  return footprint;
+}
+
 }  // namespace
 
 absl::StatusOr<Footprint> FootprintOf(const Spec& spec, const DeviceTraits& traits) {
-  return spec.kind == Kind::kBuffer ? BufferFootprint(spec, traits) : TensorFootprint(spec, traits);
+  switch (spec.kind) {
+    case Kind::kTensor:
+      return TensorFootprint(spec, traits);
+    case Kind::kImage:
+      return ImageFootprint(spec, traits);
+    case Kind::kImageBatch:
+      return BatchFootprint(spec, kImageBatchEntryBytes, traits);
+    case Kind::kTensorBatch:
+      return BatchFootprint(spec, kTensorBatchEntryBytes, traits);
+    case Kind::kBuffer:
+      break;
+  }
+  return BufferFootprint(spec, traits);
 }
 
 }  // namespace nvcv_cached::client

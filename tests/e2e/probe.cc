@@ -62,6 +62,12 @@ const char* Kind(ErrorCode code) {
       return "DeviceError";
     case ErrorCode::kForked:
       return "Forked";
+    case ErrorCode::kOverflow:
+      return "Overflow";
+    case ErrorCode::kUnderflow:
+      return "Underflow";
+    case ErrorCode::kNotImplemented:
+      return "NotImplemented";
     case ErrorCode::kInternal:
       return "Internal";
   }

@@ -349,6 +349,18 @@ CUresult MemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t bytes, CUstrea
 CUresult MemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
   return On(stream, [=] { std::memmove(At(to), At(from), bytes); });
 }
+CUresult Memcpy2DAsync(const CUDA_MEMCPY2D* asked, CUstream stream) {
+  const CUDA_MEMCPY2D copy = *asked;
+  const bool to_device = copy.dstMemoryType == CU_MEMORYTYPE_DEVICE;
+  return On(stream, [=] {
+    auto* const to = static_cast<char*>(to_device ? At(copy.dstDevice) : copy.dstHost);
+    const auto* const from =
+        static_cast<const char*>(to_device ? copy.srcHost : At(copy.srcDevice));
+    for (size_t row = 0; row < copy.Height; ++row) {
+      std::memcpy(to + row * copy.dstPitch, from + row * copy.srcPitch, copy.WidthInBytes);
+    }
+  });
+}
 CUresult StreamSynchronize(CUstream handle) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;

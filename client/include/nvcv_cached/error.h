@@ -1,6 +1,7 @@
-// What goes wrong, as one family of exceptions. Every text says what was asked, what was found and what to
-// do, in numbers; texts that NVCV has a status for begin with its name (NVCV_ERROR_OUT_OF_MEMORY: ...).
-// The types are visible across the library's border: catch them by reference. Immutable, thread-safe.
+// What goes wrong, as one family of exceptions. Every text says what was asked, what was found and
+// what to do, in numbers; texts that NVCV has a status for begin with its name
+// (NVCV_ERROR_OUT_OF_MEMORY: ...). The types are visible across the library's border: catch them by
+// reference. Immutable, thread-safe.
 #pragma once
 
 #include <stdexcept>
@@ -20,6 +21,10 @@ enum class ErrorCode {
   kVersionMismatch,   // no common protocol version
   kDeviceError,       // the driver's own words
   kForked,            // made before fork(), used in the child
+  kOverflow,          // more than a batch's capacity
+  kUnderflow,         // more popped than a batch holds
+  kNotImplemented,    // a format that can have no memory here: block linear, or sub-sampled where
+                      // planes must be alike
   kInternal,          // a bug in nvcv-cached
 };
 
@@ -79,6 +84,21 @@ class NVCV_CACHED_API Forked final : public Error {
  public:
   explicit Forked(const std::string& message, std::string hint = "");
   ~Forked() override;
+};
+class NVCV_CACHED_API Overflow final : public Error {
+ public:
+  explicit Overflow(const std::string& message, std::string hint = "");
+  ~Overflow() override;
+};
+class NVCV_CACHED_API Underflow final : public Error {
+ public:
+  explicit Underflow(const std::string& message, std::string hint = "");
+  ~Underflow() override;
+};
+class NVCV_CACHED_API NotImplemented final : public Error {
+ public:
+  explicit NotImplemented(const std::string& message, std::string hint = "");
+  ~NotImplemented() override;
 };
 
 }  // namespace nvcv_cached

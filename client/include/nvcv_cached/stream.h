@@ -1,12 +1,13 @@
 // The streams that work on borrowed memory goes to. On the host device all of it does nothing.
 //
-// THE RULE, as with every stream-ordered allocator: memory that was handed out (data()) may be used on the stream
-// that was the thread's current one then, and on those given to record_stream. Its release waits for nothing: what
-// those streams were given before it is finished before the memory serves anybody else, in any process. Work on
-// other streams is not seen (Options::strict_streams sees all).
+// THE RULE, as with every stream-ordered allocator: memory that was handed out (data()) may be used
+// on the stream that was the thread's current one then, and on those given to record_stream. Its
+// release waits for nothing: what those streams were given before it is finished before the memory
+// serves anybody else, in any process. Work on other streams is not seen (Options::strict_streams
+// sees all).
 //
-// The current stream belongs to the thread: the legacy default stream, until one is made current. A stream may be
-// destroyed once the work on it is submitted, but not while it is current.
+// The current stream belongs to the thread: the legacy default stream, until one is made current. A
+// stream may be destroyed once the work on it is submitted, but not while it is current.
 // Thread-safety: like shared_ptr.
 #pragma once
 
@@ -23,12 +24,13 @@ struct StreamState;
 
 class NVCV_CACHED_API Stream {
  public:
-  // A new, non-blocking stream of this process's device, destroyed with its last handle. Connects if only the
+  // A non-blocking stream of this process's device: an idle one of this thread's cache, where it
+  // counts as an item of 0 bytes, or a new one. Its last handle gives it back. Connects if only the
   // daemon knows the device. Throws DeviceError and the others of Buffer.
   Stream();
 
-  // A CUstream or cudaStream_t of the device's primary context, not owned: null or 1 is the legacy default stream,
-  // 2 the calling thread's own.
+  // A CUstream or cudaStream_t of the device's primary context, not owned: null or 1 is the legacy
+  // default stream, 2 the calling thread's own.
   explicit Stream(void* handle);
 
   ~Stream();
@@ -37,11 +39,15 @@ class NVCV_CACHED_API Stream {
   Stream& operator=(const Stream&);
   Stream& operator=(Stream&&) noexcept;
 
+  static Stream
+  legacy_default();         // the same one each time; on the host device a stream like any other
   static Stream current();  // of the calling thread
   void make_current() const;
 
   void* handle() const;  // null: the legacy default stream, or the host device
   bool is_owned() const;
+  std::uint64_t id()
+      const;  // counts streams, wrappers too; 0: the default one. A reused stream keeps it
 
   // Blocks until what was submitted to it is done. Throws DeviceError.
   void synchronize() const;
@@ -50,8 +56,7 @@ class NVCV_CACHED_API Stream {
   void wait_stream(const Stream& other) const;
 
  private:
-  friend class Buffer;
-  friend class Tensor;
+  friend class Resource;
   explicit Stream(std::shared_ptr<client::StreamState> state);
   std::shared_ptr<client::StreamState> state_;
 };

@@ -110,7 +110,7 @@ absl::StatusOr<StreamTimeline*> CudaFencer::LineFor(ThreadStreams& mine, CUstrea
     }
     if (state != nullptr && state->owned) {
       what.kind = On::kOwned;
-      what.keep = state;
+      what.keep = state->shared_from_this();  // the stream, and not its place in the cache
     }
   }
   return table.Bind(what);

@@ -49,6 +49,15 @@ const Gpu* Gpu::Find(CUcontext context) {
   return nullptr;
 }
 
+const Gpu* Gpu::At(int ordinal) {
+  Opened& opened = Opened::Process();
+  std::lock_guard lock(opened.mutex);
+  for (const auto& [uuid, gpu] : opened.by_uuid) {
+    if (gpu->ordinal() == ordinal) return gpu.get();
+  }
+  return nullptr;
+}
+
 absl::StatusOr<const Gpu*> Gpu::Open(std::string_view uuid) {
   Opened& opened = Opened::Process();
   std::lock_guard lock(opened.mutex);

@@ -25,8 +25,9 @@ class Gpu {
   // process sees. Retains the primary context.
   static absl::StatusOr<const Gpu*> Open(std::string_view uuid);
 
-  // The one whose context that is, if it was opened. Null: none.
+  // The one whose context that is, or that this process numbers so, if it was opened. Null: none.
   static const Gpu* Find(CUcontext context);
+  static const Gpu* At(int ordinal);
 
   const CudaDriver& driver() const { return driver_; }
   int ordinal() const { return ordinal_; }  // in this process

@@ -1,4 +1,7 @@
 // The public Stream. On the host device its state has no GPU and no handle.
+#include <atomic>
+#include <functional>
+#include <optional>
 #include <utility>
 
 #include "client/src/cuda/gpu.h"
@@ -6,6 +9,7 @@
 #include "client/src/cuda/thread_streams.h"
 #include "client/src/errors.h"
 #include "client/src/fork_guard.h"
+#include "client/src/local_items.h"
 #include "client/src/process_connection.h"
 #include "client/src/wait_scope.h"
 #include "nvcv_cached/stream.h"
@@ -25,15 +29,42 @@ const Gpu* GpuOfThread() {
   return uuid.empty() ? nullptr : client::ValueOrThrow(Gpu::Open(uuid));
 }
 
+std::atomic<uint64_t> next_id{1};
+
+// All streams of a device are alike.
+class StreamKey final : public ExternalKey {
+ public:
+  explicit StreamKey(const Gpu* gpu) : gpu_(gpu) {}
+  std::size_t hash() const override { return std::hash<const Gpu*>()(gpu_); }
+  bool equals(const ExternalKey& other) const override {
+    const auto* const key = dynamic_cast<const StreamKey*>(&other);
+    return key != nullptr && key->gpu_ == gpu_;
+  }
+
+ private:
+  const Gpu* const gpu_;
+};
+
+std::shared_ptr<StreamState> MakeStream(const Gpu* gpu) {
+  CUstream stream = nullptr;
+  if (gpu != nullptr) {
+    client::RelaxedCapture relaxed(*gpu);
+    client::ContextScope scope(*gpu);
+    client::ThrowUnlessOk(
+        gpu->Check(gpu->driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate"));
+  }
+  return std::make_shared<StreamState>(gpu, stream, gpu != nullptr, next_id++);
+}
+
 std::shared_ptr<StreamState> NewStream() {
   const Gpu* const gpu = GpuOfThread();
-  if (gpu == nullptr) return std::make_shared<StreamState>(nullptr, nullptr, false);
-  client::RelaxedCapture relaxed(*gpu);
-  client::ContextScope scope(*gpu);
-  CUstream stream = nullptr;
-  client::ThrowUnlessOk(
-      gpu->Check(gpu->driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate"));
-  return std::make_shared<StreamState>(gpu, stream, true);
+  const StreamKey key(gpu);
+  std::optional<client::LocalItem> item = client::TakeIdle(key);
+  if (!item) {
+    item.emplace(client::LocalItem{std::make_shared<StreamKey>(key), MakeStream(gpu),
+                                   client::Membership::Join()});
+  }
+  return std::static_pointer_cast<StreamState>(client::Lend(*std::move(item)));
 }
 
 CUstream Handle(const Stream& stream) {
@@ -57,7 +88,8 @@ const Gpu* GpuOf(const StreamState* state, CUstream handle) {
 Stream::Stream() : state_(NewStream()) {}
 Stream::Stream(void* handle)
     : state_(std::make_shared<StreamState>(
-          nullptr, handle == CU_STREAM_LEGACY ? nullptr : static_cast<CUstream>(handle), false)) {}
+          nullptr, handle == CU_STREAM_LEGACY ? nullptr : static_cast<CUstream>(handle), false,
+          next_id++)) {}
 Stream::Stream(std::shared_ptr<client::StreamState> state) : state_(std::move(state)) {}
 Stream::~Stream() = default;
 Stream::Stream(const Stream&) = default;
@@ -65,11 +97,19 @@ Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(const Stream&) = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 
+Stream Stream::legacy_default() {
+  static auto* const state =
+      new std::shared_ptr<StreamState>(std::make_shared<StreamState>(nullptr, nullptr, false, 0));
+  return Stream(*state);
+}
+
 Stream Stream::current() { return Stream(client::ThreadStreams::Mine().current_state()); }
 
 void Stream::make_current() const { client::ThreadStreams::Mine().SetCurrent(state_); }
 
 void* Stream::handle() const { return state_ == nullptr ? nullptr : state_->handle; }
+
+std::uint64_t Stream::id() const { return state_ == nullptr ? 0 : state_->id; }
 
 bool Stream::is_owned() const { return state_ != nullptr && state_->owned; }
 

@@ -5,17 +5,22 @@
 
 #include <cuda.h>
 
+#include <cstdint>
+#include <memory>
+
 #include "client/src/cuda/gpu.h"
 
 namespace nvcv_cached::client {
 
-struct StreamState {
+struct StreamState : std::enable_shared_from_this<StreamState> {
   const Gpu* gpu = nullptr;  // of an owned stream
   CUstream handle = nullptr;
   bool owned = false;
 
-  StreamState(const Gpu* of, CUstream stream, bool is_owned)
-      : gpu(of), handle(stream), owned(is_owned) {}
+  uint64_t id = 0;  // 0: the default stream
+
+  StreamState(const Gpu* of, CUstream stream, bool is_owned, uint64_t number = 0)
+      : gpu(of), handle(stream), owned(is_owned), id(number) {}
   ~StreamState() {
     if (owned && gpu->IsAlive()) gpu->driver().StreamDestroy(handle);
   }

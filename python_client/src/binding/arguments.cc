@@ -72,7 +72,7 @@ TensorLayout LayoutOf(nb::handle layout) {
     if (text == nullptr) throw nb::python_error();
     return TensorLayout(std::string_view(text, static_cast<std::size_t>(length)));
   }
-  if (nb::isinstance<TensorLayout>(layout)) return *nb::inst_ptr<TensorLayout>(layout);
+  if (const auto* labels = InstanceOf<TensorLayout>(layout)) return *labels;
   throw nb::next_overload();
 }
 
@@ -82,4 +82,31 @@ std::int64_t IntegerOf(nb::handle number) {
   return value;
 }
 
+int IntOf(nb::handle number) {
+  const std::int64_t value = IntegerOf(number);
+  if (value != static_cast<int>(value)) throw nb::next_overload();
+  return static_cast<int>(value);
+}
+
 }  // namespace nvcv_cached::python
+
+bool nanobind::detail::type_caster<nvcv_cached::python::SizeArgument>::from_python(
+    handle source, uint8_t, cleanup_list*) noexcept {
+  // Buffers of a planar image come in sequences too, and their elements are no integers.
+  int sides[2];
+  if (PySequence_Check(source.ptr()) == 0 || PySequence_Size(source.ptr()) != 2) {
+    PyErr_Clear();
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < 2; ++i) {
+    PyObject* const side = PySequence_GetItem(source.ptr(), i);
+    std::int64_t number = 0;
+    const bool is_integer = side != nullptr && nvcv_cached::python::ToInt64(side, &number);
+    Py_XDECREF(side);
+    PyErr_Clear();
+    if (!is_integer || number != static_cast<int>(number)) return false;
+    sides[i] = static_cast<int>(number);
+  }
+  value.size = {sides[0], sides[1]};
+  return true;
+}

@@ -11,6 +11,7 @@
 
 #include "nvcv_cached/cache.h"
 #include "nvcv_cached/data_type.h"
+#include "nvcv_cached/geometry.h"
 #include "nvcv_cached/tensor.h"
 #include "nvcv_cached/tensor_layout.h"
 
@@ -27,7 +28,26 @@ DataType DataTypeOf(nb::handle dtype);
 // A TensorLayout, a str, or None.
 TensorLayout LayoutOf(nb::handle layout);
 
-// What has __index__ or __int__, but no floats, in 64 bits.
+// What has __index__ or __int__, but no floats, in 64 bits, or in those of an int.
 std::int64_t IntegerOf(nb::handle number);
+int IntOf(nb::handle number);
+
+// The C++ object of an initialised instance; null: it is no T, or was made by __new__ alone.
+template <class T>
+const T* InstanceOf(nb::handle object) {
+  if (!nb::isinstance<T>(object) || !nb::inst_ready(object)) return nullptr;
+  return nb::inst_ptr<T>(object);
+}
+
+// (width, height): a tuple, list or array of two integers.
+struct SizeArgument {
+  Size size;
+};
 
 }  // namespace nvcv_cached::python
+
+template <>
+struct nanobind::detail::type_caster<nvcv_cached::python::SizeArgument> {
+  NB_TYPE_CASTER(nvcv_cached::python::SizeArgument, const_name("tuple[int, int]"))
+  bool from_python(handle source, uint8_t flags, cleanup_list* cleanup) noexcept;
+};

@@ -71,16 +71,17 @@ void BindCache(nb::module_& module) {
       .value("LOCAL", Scope::kThread)
       .def("__int__", [](Scope self) { return static_cast<int>(self); })
       .def("__index__", [](Scope self) { return static_cast<int>(self); })
-      .def("__hash__", [](Scope self) { return static_cast<int>(self); });
+      .def("__hash__", [](Scope self) { return static_cast<int>(self); })
+      .def("__repr__", [](Scope self) {
+        return self == Scope::kThread ? "<ThreadScope.LOCAL: 1>" : "<ThreadScope.GLOBAL: 0>";
+      });
   auto scope = nb::arg("scope") = Scope::kProcess;
-  module.def(
-      "cache_size", &cache_size, scope,
-      nb::sig(
-          "def cache_size(scope: ThreadScope | int = nvcv_cached._core.ThreadScope.GLOBAL) -> int"),
-      "Items in the cache, in use and idle.");
+  module.def("cache_size", &cache_size, scope,
+             nb::sig("def cache_size(scope: ThreadScope | int = ...) -> int"),
+             "Items in the cache, in use and idle.");
   module.def(
       "clear_cache", &clear_cache, scope,
-      nb::sig("def clear_cache(scope: ThreadScope | int = nvcv_cached._core.ThreadScope.GLOBAL) -> "
+      nb::sig("def clear_cache(scope: ThreadScope | int = ...) -> "
               "None"),
       "Takes the scope's items out of the cache; those in use stay valid until they are released.");
   module.def(

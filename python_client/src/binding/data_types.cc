@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "arguments.h"
 #include "bindings.h"
 
 namespace nvcv_cached::python {
@@ -123,7 +124,10 @@ std::optional<DataType> FromNumpy(nb::handle object) {
   Remembered& slot = remembered[reinterpret_cast<std::uintptr_t>(object.ptr()) / 16 % kRemembered];
   if (slot.object == object.ptr()) return slot.type;
   if (object.is_none()) return std::nullopt;
-  if (nb::isinstance<DataType>(object)) return nb::cast<DataType>(object);
+  if (nb::isinstance<DataType>(object)) {
+    const DataType* const type = InstanceOf<DataType>(object);
+    return type == nullptr ? std::nullopt : std::optional(*type);
+  }
   PyObject* converted = PyObject_CallOneArg(DtypeClass().ptr(), object.ptr());
   if (converted == nullptr) {
     PyErr_Clear();
@@ -155,6 +159,24 @@ std::string BufferFormat(DataType type) {
     default:
       return std::string(wide ? "Z" : "") + (bytes == 2 ? "e" : bytes == 4 ? "f" : "d");
   }
+}
+
+std::optional<DataType> FromBufferFormat(std::string_view format) {
+  const bool swapped = !format.empty() && (format[0] == '>' || format[0] == '!');
+  if (!format.empty() && std::string_view("@=<>!").find(format[0]) != std::string_view::npos) {
+    format.remove_prefix(1);
+  }
+  // In native sizes "l" and "L" are 8 bytes.
+  static const std::unordered_map<std::string_view, DataType> types = {
+      {"B", DataType::kU8},   {"c", DataType::kU8},  {"b", DataType::kS8},
+      {"H", DataType::kU16},  {"h", DataType::kS16}, {"I", DataType::kU32},
+      {"i", DataType::kS32},  {"L", DataType::kU64}, {"l", DataType::kS64},
+      {"Q", DataType::kU64},  {"q", DataType::kS64}, {"e", DataType::kF16},
+      {"f", DataType::kF32},  {"d", DataType::kF64}, {"Zf", DataType::kC64},
+      {"Zd", DataType::kC128}};
+  const auto found = types.find(format);
+  if (found == types.end() || (swapped && found->second.component_bytes() > 1)) return std::nullopt;
+  return found->second;
 }
 
 std::string Typestr(DataType type) {

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "nvcv_cached/data_type.h"
 
@@ -28,5 +29,8 @@ bool IsFloatingScalar(PyObject* object);
 // The format letters of PEP 3118 and of numpy's typestr for one component.
 std::string BufferFormat(DataType type);  // "B", "e", "Zf"
 std::string Typestr(DataType type);       // "|u1", "<f2", "<c8"
+
+// Of a PEP 3118 format of one scalar in the machine's byte order.
+std::optional<DataType> FromBufferFormat(std::string_view format);
 
 }  // namespace nvcv_cached::python

@@ -7,7 +7,10 @@ namespace nvcv_cached::python::dlpack {
 
 inline constexpr std::int32_t kCpu = 1;
 inline constexpr std::int32_t kCuda = 2;
-inline constexpr std::uint64_t kIsCopied = 2;  // flags of Versioned
+inline constexpr std::int32_t kCudaHost = 3;
+inline constexpr std::int32_t kCudaManaged = 13;
+inline constexpr std::uint64_t kIsReadOnly = 1;  // flags of Versioned
+inline constexpr std::uint64_t kIsCopied = 2;
 
 enum TypeCode : std::uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kComplex = 5 };
 

@@ -28,6 +28,12 @@ const char* ClassName(ErrorCode code) {
       return "DeviceError";
     case ErrorCode::kForked:
       return "Forked";
+    case ErrorCode::kOverflow:
+      return "Overflow";
+    case ErrorCode::kUnderflow:
+      return "Underflow";
+    case ErrorCode::kNotImplemented:
+      return "NotImplemented";
     case ErrorCode::kInternal:
       break;
   }

@@ -20,6 +20,11 @@ namespace nvcv_cached::python {
 
 namespace nb = nanobind;
 
+// What cuda() gives: the memory for others, which keeps it in use.
+struct ExternalBuffer {
+  Tensor tensor;
+};
+
 // A tensor's memory in components.
 struct View {
   explicit View(const Tensor& tensor);
@@ -32,6 +37,10 @@ struct View {
   std::int64_t shape[kMaxRank + 1];
   std::int64_t strides[kMaxRank + 1];  // in bytes
 };
+
+inline constexpr char kDlpackSignature[] =
+    "def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = "
+    "None, dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> object";
 
 // __dlpack__: `max_version` is None or a tuple, `device` None or (type, id), `copy` None or a bool;
 // `stream` on a GPU as DLPack has it: None or 1, the legacy default stream; 2, the per-thread one;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "arguments.h"
 #include "bindings.h"
 #include "nvcv_cached/tensor_layout.h"
 
@@ -20,7 +21,7 @@ constexpr const char* kNames[] = {
     "NDHWC", "FDHW", "NFDHW", "CFDHW", "FCDHW", "FDHWC", "NCFDHW", "NFCDHW", "NFDHWC"};
 
 bool SameLabels(const TensorLayout& self, nb::handle other) {
-  if (nb::isinstance<TensorLayout>(other)) return self == *nb::inst_ptr<TensorLayout>(other);
+  if (const auto* layout = InstanceOf<TensorLayout>(other)) return self == *layout;
   if (!PyUnicode_Check(other.ptr())) return false;
   Py_ssize_t length = 0;
   const char* text = PyUnicode_AsUTF8AndSize(other.ptr(), &length);
@@ -31,19 +32,20 @@ bool SameLabels(const TensorLayout& self, nb::handle other) {
   return self.view() == std::string_view(text, static_cast<std::size_t>(length));
 }
 
-// The members are instances that hang on their own class; the collector must see that circle to end
-// it.
-int VisitClass(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  return 0;
+// The member is kept by the class, so the property only names it.
+void AddMember(nb::class_<TensorLayout>& layout, nb::list& members, const char* name,
+               const TensorLayout& labels) {
+  const nb::object member = nb::cast(labels);
+  members.append(member);
+  layout.def_prop_ro_static(
+      name, [kept = nb::handle(member)](nb::handle) { return nb::borrow(kept); },
+      nb::sig("def fixed(self, /) -> TensorLayout"));
 }
-
-PyType_Slot g_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(VisitClass)}, {0, nullptr}};
 
 }  // namespace
 
 void BindLayouts(nb::module_& module) {
-  auto layout = nb::class_<TensorLayout>(module, "TensorLayout", nb::type_slots(g_slots),
+  auto layout = nb::class_<TensorLayout>(module, "TensorLayout", nb::type_slots(kMemberSlots),
                                          "The labels of a tensor's dimensions, such as 'NHWC': up "
                                          "to 15 characters. A str does wherever a layout "
                                          "is taken.");
@@ -67,8 +69,10 @@ void BindLayouts(nb::module_& module) {
           "__reduce__",
           [](nb::handle) -> nb::object { throw nb::type_error("TensorLayout cannot be pickled"); },
           nb::sig("def __reduce__(self) -> str | tuple[object, ...]"));
-  layout.attr("NONE") = nb::cast(TensorLayout());
-  for (const char* name : kNames) layout.attr(name) = nb::cast(TensorLayout(name));
+  nb::list members;
+  AddMember(layout, members, "NONE", TensorLayout());
+  for (const char* name : kNames) AddMember(layout, members, name, TensorLayout(name));
+  layout.attr("_members") = nb::tuple(members);
 }
 
 }  // namespace nvcv_cached::python

@@ -4,6 +4,18 @@
 
 #include "bindings.h"
 
+namespace {
+
+int VisitClass(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return 0;
+}
+
+}  // namespace
+
+PyType_Slot nvcv_cached::python::kMemberSlots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(VisitClass)}, {0, nullptr}};
+
 NB_MODULE(_core, module) {
   namespace python = nvcv_cached::python;
   // Exit with live objects and views is quiet; the tests ask to hear of leaks.
@@ -15,8 +27,13 @@ NB_MODULE(_core, module) {
   python::BindLog();
   python::BindDataTypes(module);
   python::BindLayouts(module);
+  python::BindFormats(module);
   python::BindStreams(module);
+  python::BindResources(module);
   python::BindTensors(module);
+  python::BindImages(module);
+  python::BindBatches(module);
+  python::BindExternalItems(module);
   python::BindCache(module);
   python::BindAllocator(module);
 }

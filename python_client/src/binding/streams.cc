@@ -1,11 +1,11 @@
 // Stream and as_stream: NVCV's, over the library's streams. On the host device they do nothing.
 #include <nanobind/stl/string.h>
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "bindings.h"
 #include "nvcv_cached/error.h"
 #include "nvcv_cached/stream.h"
@@ -17,16 +17,13 @@ namespace {
 struct PyStream {
   Stream stream;
   nb::object wrapped;
-  std::uint64_t id;
 };
-
-std::atomic<std::uint64_t> g_next_id{1};
 
 // Never dropped. No static object with an initialiser, which must not let the GIL go.
 nb::handle DefaultStream() {
   static constinit std::atomic<PyObject*> kept{nullptr};
   if (PyObject* const known = kept.load(std::memory_order_acquire)) return known;
-  nb::object made = nb::cast(PyStream{Stream(nullptr), nb::object(), 0});
+  nb::object made = nb::cast(PyStream{Stream::legacy_default(), nb::object()});
   PyObject* nobody = nullptr;
   if (!kept.compare_exchange_strong(nobody, made.ptr(), std::memory_order_acq_rel)) return nobody;
   return made.release();
@@ -91,8 +88,7 @@ std::uintptr_t HandleIn(nb::handle object) {
 
 nb::object AsStream(nb::handle object) {
   const std::uintptr_t handle = HandleIn(object);
-  return nb::cast(
-      PyStream{Stream(reinterpret_cast<void*>(handle)), nb::borrow(object), g_next_id++});
+  return nb::cast(PyStream{Stream(reinterpret_cast<void*>(handle)), nb::borrow(object)});
 }
 
 }  // namespace
@@ -104,9 +100,9 @@ void BindStreams(nb::module_& module) {
       .def(
           "__init__",
           [](PyStream* self) {
-            new (self) PyStream{Stream(), nb::object(), g_next_id++};
+            new (self) PyStream{Stream(), nb::object()};
           },
-          "A new, non-blocking stream.")
+          "A non-blocking stream: an idle one of this thread's cache, or a new one.")
       .def_prop_ro_static(
           "default", [](nb::handle) { return nb::borrow(DefaultStream()); },
           nb::sig("def default(self, /) -> Stream"), "The legacy default stream.")
@@ -116,7 +112,8 @@ void BindStreams(nb::module_& module) {
           "The one entered last by this thread, else the default.")
       .def_prop_ro("handle", HandleOf)
       .def_prop_ro(
-          "id", [](const PyStream& self) { return self.id; }, "Counts Stream objects.")
+          "id", [](const PyStream& self) { return self.stream.id(); },
+          "Counts streams; one that is reused keeps it.")
       .def("__int__", HandleOf)
       .def("__enter__", Enter, nb::sig("def __enter__(self) -> None"))
       .def("__exit__", Exit, nb::arg("exc_type").none(), nb::arg("exc_value").none(),
@@ -135,14 +132,21 @@ void BindStreams(nb::module_& module) {
       .def("__repr__", [](const PyStream& self) {
         char handle[32];
         std::snprintf(handle, sizeof handle, "0x%zx", static_cast<std::size_t>(HandleOf(self)));
-        return "<nvcv.cuda.Stream id=" + std::to_string(self.id) + " handle=" + handle + ">";
+        return "<nvcv.cuda.Stream id=" + std::to_string(self.stream.id()) + " handle=" + handle +
+               ">";
       });
   module.def("as_stream", AsStream, nb::arg("src"), nb::sig("def as_stream(src: object) -> Stream"),
              "A Stream of a torch, CuPy or Numba stream, or of a handle; keeps `src`.");
 }
 
+Stream CheckedStream(nb::handle object) {
+  const auto* const stream = InstanceOf<PyStream>(object);
+  if (stream == nullptr) throw nb::next_overload();
+  return stream->stream;
+}
+
 Stream StreamOf(nb::handle object) {
-  if (nb::isinstance<PyStream>(object)) return nb::inst_ptr<PyStream>(object)->stream;
+  if (const auto* stream = InstanceOf<PyStream>(object)) return stream->stream;
   return Stream(reinterpret_cast<void*>(HandleIn(object)));
 }
 

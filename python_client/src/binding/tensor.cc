@@ -1,4 +1,4 @@
-// Tensor, and ExternalBuffer: what Tensor.cuda() gives.
+// Tensor, reshape and as_tensor.
 #include "nvcv_cached/tensor.h"
 
 #include <nanobind/stl/string.h>
@@ -9,20 +9,108 @@
 #include "bindings.h"
 #include "data_types.h"
 #include "export.h"
+#include "foreign.h"
 #include "nvcv_cached/error.h"
-#include "nvcv_cached/stream.h"
+#include "shapes.h"
 
 namespace nvcv_cached::python {
 namespace {
 
-constexpr char kDlpackSignature[] =
-    "def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = "
-    "None, "
-    "dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> object";
+// An argument that was left out keeps the layout; None keeps it too, as in NVCV, and "" drops it.
+Tensor Reshape(const Tensor& self, nb::handle shape, nb::handle layout) {
+  if (layout.is_none()) return self.reshape(ShapeOf(shape));
+  return self.reshape(ShapeOf(shape), LayoutOf(layout));
+}
 
-struct ExternalBuffer {
-  Tensor tensor;
-};
+Tensor Wrap(const ForeignBuffer& buffer, const TensorLayout& layout) {
+  if (buffer.shape.empty()) {
+    throw InvalidArgument("a tensor of an array of no dimensions", "give it 1 to 15");
+  }
+  const Shape shape(buffer.shape.data(), buffer.shape.size());
+  return Tensor::Wrap(buffer.data, shape, buffer.type, layout, buffer.strides,
+                      {Keep(buffer.owner), buffer.cuda_device});
+}
+
+nb::object AsTensor(nb::handle buffer, nb::handle layout) {
+  if (InstanceOf<Tensor>(buffer) != nullptr || !LooksLikeBuffer(buffer)) throw nb::next_overload();
+  const TensorLayout labels = LayoutOf(layout);
+  return nb::cast(Wrap(ImportBuffer(buffer, Use::kWrap), labels));
+}
+
+void BindConstructors(nb::class_<Tensor, Container>& tensor) {
+  tensor
+      .def(
+          "__init__",
+          [](Tensor* self, const nb::tuple& shape, nb::handle dtype, nb::handle layout,
+             nb::handle rowalign) {
+            Shape extents = ShapeOf(shape);
+            DataType type = DataTypeOf(dtype);
+            TensorLayout labels = LayoutOf(layout);
+            new (self) Tensor(extents, type, labels, IntOf(rowalign));
+          },
+          nb::arg("shape"), nb::arg("dtype"), nb::arg("layout").none() = nb::none(),
+          nb::arg("rowalign") = 0,
+          nb::sig(
+              "def __init__(self, shape: tuple[int, ...], dtype: Type | numpy.typing.DTypeLike, "
+              "layout: TensorLayout | str | None = None, rowalign: int = 0) -> None"),
+          "`rowalign`: 0 for the device's own, or a power of two in bytes.")
+      .def(
+          "__init__",
+          [](Tensor* self, nb::handle nimages, const SizeArgument& imgsize, Format format,
+             nb::handle rowalign) {
+            new (self) Tensor(IntOf(nimages), imgsize.size, format, IntOf(rowalign));
+          },
+          nb::arg("nimages"), nb::arg("imgsize"), nb::arg("format"), nb::arg("rowalign") = 0,
+          nb::sig("def __init__(self, nimages: int, imgsize: tuple[int, int], format: Format, "
+                  "rowalign: int = 0) -> None"),
+          "Images of one size, (width, height): NHWC for a packed format, NCHW for a planar one.")
+      .def_static(
+          "zeros",
+          [](nb::handle shape, nb::handle dtype, nb::handle layout, nb::handle rowalign) {
+            return Tensor::Zeros(ShapeOf(shape), DataTypeOf(dtype), LayoutOf(layout),
+                                 IntOf(rowalign));
+          },
+          nb::arg("shape"), nb::arg("dtype"), nb::arg("layout").none() = nb::none(),
+          nb::arg("rowalign") = 0,
+          nb::sig("def zeros(shape: tuple[int, ...], dtype: Type | numpy.typing.DTypeLike, "
+                  "layout: TensorLayout | str | None = None, rowalign: int = 0) -> Tensor"),
+          "With all bytes 0, the padding too.");
+}
+
+void BindProperties(nb::class_<Tensor, Container>& tensor) {
+  tensor.def_prop_ro("shape", ShapeTuple, nb::sig("def shape(self) -> tuple[int, ...]"))
+      .def_prop_ro("ndim", &Tensor::rank)
+      .def_prop_ro(
+          "dtype", [](const Tensor& self) { return nb::borrow(NumpyDtype(self.dtype())); },
+          nb::sig("def dtype(self) -> numpy.dtype"))
+      .def_prop_ro(
+          "layout", [](const Tensor& self) { return LayoutOrNone(self.layout()); },
+          nb::sig("def layout(self) -> TensorLayout | None"))
+      .def("__repr__", [](const Tensor& self) {
+        return "<nvcv.Tensor shape=" + nb::cast<std::string>(nb::repr(ShapeTuple(self))) +
+               " dtype=" + nb::cast<std::string>(nb::str(NumpyDtype(self.dtype()))) + ">";
+      });
+}
+
+void BindExports(nb::class_<Tensor, Container>& tensor) {
+  tensor
+      .def(
+          "cuda", [](const Tensor& self) { return ExternalBuffer{self}; },
+          "An exporter of the memory, new at each call, that keeps the tensor in use; on the host "
+          "device it\n"
+          "exports host memory, so that one script runs on both.")
+      .def("__dlpack__", ToDlpack, nb::kw_only(), nb::arg("stream").none() = nb::none(),
+           nb::arg("max_version").none() = nb::none(), nb::arg("dl_device").none() = nb::none(),
+           nb::arg("copy").none() = nb::none(), nb::sig(kDlpackSignature))
+      .def("__dlpack_device__", DlpackDevice,
+           nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
+      .def_prop_ro("__array_interface__", ArrayInterface,
+                   nb::sig("def __array_interface__(self) -> dict[str, object]"))
+      .def_prop_ro("__cuda_array_interface__", CudaArrayInterface,
+                   nb::sig("def __cuda_array_interface__(self) -> dict[str, object]"));
+}
+
+}  // namespace
 
 nb::tuple ShapeTuple(const Tensor& tensor) {
   Shape shape = tensor.shape();
@@ -33,7 +121,6 @@ nb::tuple ShapeTuple(const Tensor& tensor) {
   return nb::borrow<nb::tuple>(tuple);
 }
 
-// In elements, as NVCV gives them.
 nb::tuple StridesTuple(const Tensor& tensor) {
   std::int64_t element = tensor.dtype().size_bytes();
   nb::list strides;
@@ -50,111 +137,44 @@ nb::tuple StridesTuple(const Tensor& tensor) {
   return nb::tuple(strides);
 }
 
-}  // namespace
+nb::object LayoutOrNone(const TensorLayout& layout) {
+  return layout.empty() ? nb::none() : nb::cast(layout);
+}
+
+Tensor WrapBuffer(nb::handle buffer, const TensorLayout& layout) {
+  if (InstanceOf<Tensor>(buffer) != nullptr) {
+    throw InvalidArgument("a Tensor where the memory of another library was asked for",
+                          "use the tensor itself, or reshape it");
+  }
+  return Wrap(ImportBuffer(buffer, Use::kWrap), layout);
+}
 
 void BindTensors(nb::module_& module) {
-  nb::class_<Tensor>(
+  nb::class_<Tensor, Container> tensor(
       module, "Tensor", nb::type_slots(kTensorBufferSlots), nb::is_weak_referenceable(),
       "A dense array on the device, borrowed from the cache; rows are padded as NVCV pads them.\n\n"
       "Contents are whatever the memory's last user left. On the host device NumPy and DLPack "
-      "consumers see the memory without a copy, and what they see keeps it in use.")
-      .def(
-          "__init__",
-          [](Tensor* self, nb::handle shape, nb::handle dtype, nb::handle layout,
-             nb::handle rowalign) {
-            Shape extents = ShapeOf(shape);
-            DataType type = DataTypeOf(dtype);
-            TensorLayout labels = LayoutOf(layout);
-            std::int64_t align = IntegerOf(rowalign);
-            if (align != static_cast<int>(align)) throw nb::next_overload();
-            new (self) Tensor(extents, type, labels, static_cast<int>(align));
-          },
-          nb::arg("shape"), nb::arg("dtype"), nb::arg("layout").none() = nb::none(),
-          nb::arg("rowalign") = 0,
-          nb::sig(
-              "def __init__(self, shape: tuple[int, ...], dtype: Type | numpy.typing.DTypeLike, "
-              "layout: TensorLayout | str | None = None, rowalign: int = 0) -> None"),
-          "`rowalign`: 0 for the device's own, or a power of two in bytes.")
-      .def_prop_ro("shape", ShapeTuple, nb::sig("def shape(self) -> tuple[int, ...]"))
-      .def_prop_ro("ndim", &Tensor::rank)
-      .def_prop_ro(
-          "dtype", [](const Tensor& self) { return nb::borrow(NumpyDtype(self.dtype())); },
-          nb::sig("def dtype(self) -> numpy.dtype"))
-      .def_prop_ro(
-          "layout",
-          [](const Tensor& self) -> nb::object {
-            TensorLayout layout = self.layout();
-            return layout.empty() ? nb::none() : nb::cast(layout);
-          },
-          nb::sig("def layout(self) -> TensorLayout | None"))
-      .def(
-          "cuda", [](const Tensor& self) { return ExternalBuffer{self}; },
-          "An exporter of the memory, new at each call, that keeps the tensor in use; on the host "
-          "device it\n"
-          "exports host memory, so that one script runs on both.")
-      .def("__dlpack__", ToDlpack, nb::kw_only(), nb::arg("stream").none() = nb::none(),
-           nb::arg("max_version").none() = nb::none(), nb::arg("dl_device").none() = nb::none(),
-           nb::arg("copy").none() = nb::none(), nb::sig(kDlpackSignature))
-      .def("__dlpack_device__", DlpackDevice,
-           nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
-      .def_prop_ro("__array_interface__", ArrayInterface,
-                   nb::sig("def __array_interface__(self) -> dict[str, object]"))
-      .def_prop_ro("__cuda_array_interface__", CudaArrayInterface,
-                   nb::sig("def __cuda_array_interface__(self) -> dict[str, object]"))
-      .def(
-          "record_stream",
-          [](const Tensor& self, nb::handle stream) { self.record_stream(StreamOf(stream)); },
-          nb::arg("stream"), nb::sig("def record_stream(self, stream: object) -> None"),
-          "The memory is used on that stream too: a Stream, a torch, CuPy or Numba stream, or a "
-          "handle.")
-      .def(
-          "__reduce__",
-          [](nb::handle) -> nb::object {
-            throw nb::type_error("Tensor cannot be copied or pickled");
-          },
-          nb::sig("def __reduce__(self) -> str | tuple[object, ...]"))
-      .def("__repr__", [](const Tensor& self) {
-        return "<nvcv.Tensor shape=" + nb::cast<std::string>(nb::repr(ShapeTuple(self))) +
-               " dtype=" + nb::cast<std::string>(nb::str(NumpyDtype(self.dtype()))) + ">";
-      });
-
-  nb::class_<ExternalBuffer>(module, "ExternalBuffer", nb::dynamic_attr(),
-                             nb::is_weak_referenceable(),
-                             "A tensor's memory for other libraries; made by Tensor.cuda().")
-      .def_prop_ro(
-          "shape", [](const ExternalBuffer& self) { return ShapeTuple(self.tensor); },
-          nb::sig("def shape(self) -> tuple[int, ...]"))
-      .def_prop_ro(
-          "strides", [](const ExternalBuffer& self) { return StridesTuple(self.tensor); },
-          nb::sig("def strides(self) -> tuple[int, ...]"), "In elements.")
-      .def_prop_ro(
-          "dtype",
-          [](const ExternalBuffer& self) { return nb::borrow(NumpyDtype(self.tensor.dtype())); },
-          nb::sig("def dtype(self) -> numpy.dtype"))
-      .def(
-          "__dlpack__",
-          [](const ExternalBuffer& self, nb::handle stream, nb::handle max_version,
-             nb::handle device,
-             nb::handle copy) { return ToDlpack(self.tensor, stream, max_version, device, copy); },
-          nb::kw_only(), nb::arg("stream").none() = nb::none(),
-          nb::arg("max_version").none() = nb::none(), nb::arg("dl_device").none() = nb::none(),
-          nb::arg("copy").none() = nb::none(), nb::sig(kDlpackSignature))
-      .def(
-          "__dlpack_device__", [](const ExternalBuffer& self) { return DlpackDevice(self.tensor); },
-          nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
-      .def_prop_ro(
-          "__array_interface__",
-          [](const ExternalBuffer& self) { return ArrayInterface(self.tensor); },
-          nb::sig("def __array_interface__(self) -> dict[str, object]"))
-      .def_prop_ro(
-          "__cuda_array_interface__",
-          [](const ExternalBuffer& self) { return CudaArrayInterface(self.tensor); },
-          nb::sig("def __cuda_array_interface__(self) -> dict[str, object]"));
-
+      "consumers see the memory without a copy, and what they see keeps it in use.");
+  BindConstructors(tensor);
+  BindProperties(tensor);
+  BindExports(tensor);
+  tensor.def(
+      "reshape", &Reshape, nb::arg("shape"), nb::arg("layout").none() = nb::none(),
+      nb::sig("def reshape(self, shape: tuple[int, ...], layout: TensorLayout | str | None = "
+              "None) -> Tensor"),
+      "The same memory in another shape, which keeps this tensor in use. `layout`: None "
+      "keeps it, '' drops it.");
   module.def(
-      "nbytes_in_cache", [](const Tensor& tensor) { return tensor.cache_bytes(); }, nb::arg(),
-      nb::sig("def nbytes_in_cache(tensor: Tensor, /) -> int"),
-      "The bytes that count toward the limit: those its memory was granted for.");
+      "reshape", &Reshape, nb::arg("tensor"), nb::arg("shape"),
+      nb::arg("layout").none() = nb::none(),
+      nb::sig("def reshape(tensor: Tensor, shape: tuple[int, ...], layout: TensorLayout | str | "
+              "None = None) -> Tensor"),
+      "tensor.reshape(shape, layout)");
+  module.def(
+      "as_tensor", &AsTensor, nb::arg("buffer"), nb::arg("layout").none() = nb::none(),
+      nb::sig("def as_tensor(buffer: object, layout: TensorLayout | str | None = None) -> Tensor"),
+      "A tensor on another library's memory, which it keeps: an array of NumPy (on the host "
+      "device), torch or CuPy, or what cuda() gives. Counts 0 bytes.");
 }
 
 }  // namespace nvcv_cached::python

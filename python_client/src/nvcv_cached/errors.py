@@ -63,3 +63,21 @@ class Forked(Error):
     """Made before fork(), used in the child."""
 
     code = "FORKED"
+
+
+class Overflow(Error):
+    """More than a batch's capacity."""
+
+    code = "OVERFLOW"
+
+
+class Underflow(Error):
+    """More popped than a batch holds."""
+
+    code = "UNDERFLOW"
+
+
+class NotImplemented(Error, NotImplementedError):
+    """A format that has no memory here, or sub-sampled where planes must be alike."""
+
+    code = "NOT_IMPLEMENTED"
