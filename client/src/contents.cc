@@ -80,9 +80,10 @@ absl::Status CopyRows(const Rows& rows, To to, int ordinal) {
     copy.dstHost = rows.host;
     copy.dstPitch = static_cast<size_t>(rows.host_stride);
   }
-  return OnCurrentStream(ordinal, "cuMemcpy2DAsync", [&](const CudaDriver& driver, CUstream stream) {
-    return driver.Memcpy2DAsync(&copy, stream);
-  });
+  return OnCurrentStream(ordinal, "cuMemcpy2DAsync",
+                         [&](const CudaDriver& driver, CUstream stream) {
+                           return driver.Memcpy2DAsync(&copy, stream);
+                         });
 }
 
 absl::StatusOr<int> DeviceOf(const void* pointer) {
@@ -105,9 +106,10 @@ absl::Status FillZero(void* device, size_t bytes, int ordinal) {
     std::memset(device, 0, bytes);
     return absl::OkStatus();
   }
-  return OnCurrentStream(ordinal, "cuMemsetD8Async", [&](const CudaDriver& driver, CUstream stream) {
-    return driver.MemsetD8Async(Address(device), 0, bytes, stream);
-  });
+  return OnCurrentStream(ordinal, "cuMemsetD8Async",
+                         [&](const CudaDriver& driver, CUstream stream) {
+                           return driver.MemsetD8Async(Address(device), 0, bytes, stream);
+                         });
 }
 
 }  // namespace nvcv_cached::client

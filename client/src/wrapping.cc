@@ -11,8 +11,7 @@ namespace {
 Item* Wrap(const Spec& spec, const Footprint& strides, std::unique_ptr<Wrapping> wrapping,
            void* data) {
   Item* const parent = wrapping->parent;
-  auto item =
-      std::make_unique<Item>(parent == nullptr ? nullptr : parent->device, spec, strides);
+  auto item = std::make_unique<Item>(parent == nullptr ? nullptr : parent->device, spec, strides);
   item->size_bytes = 0;
   item->data = data;
   const bool on_gpu = wrapping->fencer.device_ordinal() >= 0;

@@ -26,8 +26,7 @@ int cuda_device_of(const void* pointer) { return client::ValueOrThrow(client::De
 Tensor Tensor::Zeros(const Shape& shape, DataType dtype, const TensorLayout& layout,
                      int row_align) {
   Tensor tensor(shape, dtype, layout, row_align);
-  client::ThrowUnlessOk(
-      client::FillZero(tensor.data(), tensor.size_bytes(), tensor.cuda_device()));
+  client::ThrowUnlessOk(client::FillZero(tensor.data(), tensor.size_bytes(), tensor.cuda_device()));
   return tensor;
 }
 

@@ -18,7 +18,7 @@ enum class Scope {
   kDaemon,   // all processes of this device; for reading only
 };
 
-NVCV_CACHED_API std::int64_t cache_size(Scope scope = Scope::kProcess);            // items, in use and idle
+NVCV_CACHED_API std::int64_t cache_size(Scope scope = Scope::kProcess);  // items, in use and idle
 NVCV_CACHED_API std::int64_t current_cache_size_inbytes(Scope scope = Scope::kProcess);
 
 // Takes the scope's items out of the cache. Those in use stay valid and are given back when released.

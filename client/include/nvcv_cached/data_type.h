@@ -24,16 +24,17 @@ class NVCV_CACHED_API DataType {
         components_(static_cast<std::uint8_t>(components)) {}
 
   constexpr DataKind kind() const { return kind_; }
-  constexpr int bits() const { return bits_; }              // of one component; 64 for C64 (2 x f32)
+  constexpr int bits() const { return bits_; }  // of one component; 64 for C64 (2 x f32)
   constexpr int components() const { return components_; }  // 0 for the empty type
   constexpr std::int64_t component_bytes() const { return bits_ / 8; }
   constexpr std::int64_t size_bytes() const { return std::int64_t{bits_} / 8 * components_; }
   constexpr std::int64_t alignment() const { return component_bytes(); }
   constexpr std::uint32_t packed() const {
-    return static_cast<std::uint32_t>(kind_) << 16 | static_cast<std::uint32_t>(bits_) << 8 | components_;
+    return static_cast<std::uint32_t>(kind_) << 16 | static_cast<std::uint32_t>(bits_) << 8 |
+           components_;
   }
-  bool is_supported() const;  // one of the named 50
-  std::string name() const;   // "U8", "3F32"; "NONE"
+  bool is_supported() const;                                       // one of the named 50
+  std::string name() const;                                        // "U8", "3F32"; "NONE"
   static std::optional<DataType> FromName(std::string_view name);  // "U8", "_3F32", "3F32"
 
   friend constexpr bool operator==(DataType a, DataType b) { return a.packed() == b.packed(); }

@@ -10,15 +10,18 @@
 // Nothing connects until the first object is made, or connect() is called. Options win over the
 // environment:
 //   NVCV_CACHED_DEVICE     host, cuda:N or a GPU's UUID; default: the current CUDA device, without
-//   a driver host NVCV_CACHED_ADDRESS    the socket's path; default: the system's socket, else the
-//   user's NVCV_CACHED_AUTOSTART  1 (default): start a daemon for this user when there is none; 0:
-//   do not NVCV_CACHED_DAEMON     the program to start; default: beside the library, then PATH
+//                          a driver host
+//   NVCV_CACHED_ADDRESS    the socket's path; default: the system's socket, else the user's
+//   NVCV_CACHED_AUTOSTART  1 (default): start a daemon for this user when there is none; 0: do not
+//   NVCV_CACHED_DAEMON     the program to start; default: beside the library, then PATH
 //   NVCV_CACHED_TIMEOUT    of every call that needs the daemon, 5s
 //   NVCV_CACHED_NAME       shown to operators; default: the program's name
 //   NVCV_CACHED_LOG        off, error, warn (default), info or debug: log.h
 //   NVCV_CACHED_STRICT_STREAMS  1: see Options::strict_streams
 // With an address and no device, the device is the one of the daemon there. Naming none, and no
-// address, starts the CUDA driver (cuInit) where there is one. Thread-safety: thread-safe.
+// address, starts the CUDA driver (cuInit) where there is one.
+//
+// Thread-safety: thread-safe.
 #pragma once
 
 #include <chrono>

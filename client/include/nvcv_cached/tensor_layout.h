@@ -15,9 +15,9 @@ inline constexpr int kMaxRank = 15;  // of tensors and layouts, as in NVCV
 
 class NVCV_CACHED_API TensorLayout {
  public:
-  constexpr TensorLayout() = default;            // no layout
-  TensorLayout(std::string_view labels);         // NOLINT: any string converts, as in NVCV
-  TensorLayout(const char* labels) : TensorLayout(std::string_view(labels)) {}  // NOLINT
+  constexpr TensorLayout() = default;     // no layout
+  TensorLayout(std::string_view labels);  // NOLINT: any string converts, as in NVCV
+  TensorLayout(const char* labels) : TensorLayout(std::string_view(labels)) {}         // NOLINT
   TensorLayout(const std::string& labels) : TensorLayout(std::string_view(labels)) {}  // NOLINT
 
   int rank() const { return static_cast<int>(view().size()); }
@@ -25,7 +25,9 @@ class NVCV_CACHED_API TensorLayout {
   std::string_view view() const { return std::string_view(labels_.data()); }
   std::string str() const { return std::string(view()); }
   const std::array<char, 16>& raw() const { return labels_; }
-  friend bool operator==(const TensorLayout& a, const TensorLayout& b) { return a.labels_ == b.labels_; }
+  friend bool operator==(const TensorLayout& a, const TensorLayout& b) {
+    return a.labels_ == b.labels_;
+  }
   friend bool operator!=(const TensorLayout& a, const TensorLayout& b) { return !(a == b); }
 
  private:

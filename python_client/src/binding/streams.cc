@@ -1,6 +1,7 @@
 // Stream and as_stream: NVCV's, over the library's streams. On the host device they do nothing.
 #include <nanobind/stl/string.h>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
