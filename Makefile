@@ -48,24 +48,29 @@ $(venv)/.test: requirements-test.txt $(venv)/.build
 .PHONY: programs
 programs: $(venv)/.build
 	@test -f build/build.ninja || cmake --preset release -DNVCV_CACHED_PYTHON=$(CURDIR)/$(python)
-	@cmake --build build --parallel $(JOBS)
+	@cmake --build build --parallel $(JOBS) --target nvcv-cached nvcv-cachectl nvcv_cached demo_worker
 	@cmake --install build --prefix $(stage) >build/install.log || { cat build/install.log; exit 1; }
 
 $(binding): $(binding_sources) $(headers) $(venv)/.build | programs
 	CMAKE_PREFIX_PATH=$(CURDIR)/$(stage) CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(python) -m pip install --quiet \
 	  --disable-pip-version-check --no-build-isolation --no-deps --no-index --force-reinstall \
-	  -C build-dir=$(CURDIR)/build/python ./python_client
+	  --config-settings=build-dir=$(CURDIR)/build/python ./python_client
 	@touch $@
 
 build: programs $(binding)
 
+# The other half of the compiling, which a demo need not wait for.
+.PHONY: test-programs
+test-programs: build
+	@cmake --build build --parallel $(JOBS)
+
 stubs: build
 	$(python) python_client/stubs.py
 
-test: build $(venv)/.test
+test: test-programs $(venv)/.test
 	ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
-test-long: build $(venv)/.test
+test-long: test-programs $(venv)/.test
 	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
 demo: build
@@ -87,6 +92,7 @@ mutants: build
 
 install: programs
 	cmake --install build --prefix $(PREFIX)
+	@test -n '$(DESTDIR)' || test "$$(id -u)" -ne 0 || ldconfig  # else /usr/local/lib is not looked into
 
 # --- the house style
 

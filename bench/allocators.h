@@ -63,9 +63,7 @@ class Mapping {
 };
 
 struct Memfd {
-  static Mapping Make(size_t bytes) {
-    return Mapping(::memfd_create("bench", MFD_CLOEXEC), bytes);
-  }
+  static Mapping Make(size_t bytes) { return Mapping(::memfd_create("bench", MFD_CLOEXEC), bytes); }
 };
 
 struct ShmOpen {

@@ -46,8 +46,8 @@ int main(int argc, char** argv) try {
     std::this_thread::sleep_for(rest);
   }
   const Stats counted = stats();
-  std::printf("{\"images\": %zu, \"us_per_image\": %.2f, \"hits\": %llu, \"misses\": %llu}\n", images,
-              static_cast<double>(spent.count()) / 1e3 / static_cast<double>(images),
+  std::printf("{\"images\": %zu, \"us_per_image\": %.2f, \"hits\": %llu, \"misses\": %llu}\n",
+              images, static_cast<double>(spent.count()) / 1e3 / static_cast<double>(images),
               static_cast<unsigned long long>(counted.hits),
               static_cast<unsigned long long>(counted.misses));
   return 0;

@@ -40,7 +40,8 @@ class Crowd {
  public:
   Crowd() : books_(Options(), 1, clock_) {
     for (Client& client : clients_) {
-      client.id = books_.OpenSession({.domain = "uid:0", .name = "bench", .pid = 1}, client.table.get());
+      client.id =
+          books_.OpenSession({.domain = "uid:0", .name = "bench", .pid = 1}, client.table.get());
     }
     for (int i = 0; i < kLeases; ++i) {
       for (Client& client : clients_) AcquireAndRelease(client);
@@ -87,7 +88,8 @@ class Crowd {
         if (grant == nullptr) continue;
         Client& client = clients_[grant->session - clients_[0].id];
         for (const GrantedLease& lease : grant->leases) {
-          auto word = lease_table::Release(client.table->slots[lease.slot], lease.word, std::nullopt, now_ms_);
+          auto word = lease_table::Release(client.table->slots[lease.slot], lease.word,
+                                           std::nullopt, now_ms_);
           client.idle.push_back({lease.slot, *word});
         }
         granted = true;

@@ -67,8 +67,11 @@ void Run(const char* name, size_t images, uint64_t seed) {
     if (i % 8 == 0) peak_resident = std::max(peak_resident, ResidentBytes() - base);
   }
   std::printf(
-      "{\"allocator\": \"%s\", \"us_per_image\": %.3f, \"peak_live\": %zu, \"peak_resident\": %zu}\n",
-      name, static_cast<double>(spent.count()) / 1e3 / static_cast<double>(std::max<size_t>(1, counted)), peak_live, peak_resident);
+      "{\"allocator\": \"%s\", \"us_per_image\": %.3f, \"peak_live\": %zu, \"peak_resident\": "
+      "%zu}\n",
+      name,
+      static_cast<double>(spent.count()) / 1e3 / static_cast<double>(std::max<size_t>(1, counted)),
+      peak_live, peak_resident);
   std::fflush(stdout);
   // The caller reads the daemon's books while the window is still live.
   std::getchar();

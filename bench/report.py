@@ -4,6 +4,11 @@ import json
 import shutil
 
 
+def figure(value):
+    """Three digits, and no powers of ten: 0.0019, 47.8, 1,240."""
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 class Report:
     """Of one run; `out` is where it leaves its files."""
 
@@ -57,12 +62,12 @@ class Report:
     @staticmethod
     def _cells(row):
         peer = row["peer"]
-        budget = [f"<= {row['budget']:g} {row['unit']}"] if row["budget"] is not None else []
+        budget = [f"<= {figure(row['budget'])} {row['unit']}"] if row["budget"] is not None else []
         budget += [f"<= {row['budget_ratio']:g} x"] if row["budget_ratio"] is not None else []
         return (
             row["name"],
-            f"{row['value']:.3g} {row['unit']}",
-            f"{peer['name']} {peer['value']:.3g} {row['unit']}" if peer else "-",
+            f"{figure(row['value'])} {row['unit']}",
+            f"{peer['name']} {figure(peer['value'])} {row['unit']}" if peer else "-",
             f"{row['ratio']:.3g}" if row["ratio"] is not None else "-",
             ", ".join(budget) or "-",
             row["verdict"] or "",
@@ -88,8 +93,8 @@ class Report:
         table = ["", "| measured by `make bench` | ours | beside | ratio |", "| --- | --- | --- | --- |"]
         for row in rows:
             unit, peer = row["unit"], row["peer"]
-            beside = f"{peer['name']} {peer['value']:.3g} {unit}"
-            table.append(f"| {row['name']} | {row['value']:.3g} {unit} | {beside} | {row['ratio']:.2g} |")
+            beside = f"{peer['name']} {figure(peer['value'])} {unit}"
+            table.append(f"| {row['name']} | {figure(row['value'])} {unit} | {beside} | {row['ratio']:.2g} |")
         note = f"\n{_machine_line(self._machine)}; all of it in [docs/results](docs/results/bench-host.txt).\n"
         readme.write_text(head + begin + "\n".join(table) + "\n" + note + end + tail)
 

@@ -30,8 +30,8 @@ class RawSession {
   std::string Open(const std::string& socket) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
-    stub_ = v1::Session::NewStub(grpc::CreateCustomChannel(
-        "unix:" + socket, grpc::InsecureChannelCredentials(), arguments));
+    stub_ = v1::Session::NewStub(
+        grpc::CreateCustomChannel("unix:" + socket, grpc::InsecureChannelCredentials(), arguments));
     stream_ = stub_->Attach(&context_);
     v1::ClientMessage hello;
     hello.mutable_hello()->set_protocol_min(kProtocolMin);
@@ -51,7 +51,8 @@ class RawSession {
     address.sun_family = AF_UNIX;
     const std::string path = socket + std::string(kDescriptorSuffix);
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    if (::connect(descriptors_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+    if (::connect(descriptors_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) !=
+            0 ||
         ::send(descriptors_.get(), token.data(), token.size(), MSG_NOSIGNAL) < 0) {
       return std::strerror(errno);
     }

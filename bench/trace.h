@@ -35,7 +35,9 @@ class ImageTrace {
   size_t Victim(size_t live) { return Below(live); }
 
  private:
-  uint64_t Below(uint64_t bound) { return std::uniform_int_distribution<uint64_t>(0, bound - 1)(random_); }
+  uint64_t Below(uint64_t bound) {
+    return std::uniform_int_distribution<uint64_t>(0, bound - 1)(random_);
+  }
   std::mt19937_64 random_;
 };
 

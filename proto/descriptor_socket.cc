@@ -42,8 +42,8 @@ namespace {
 
 absl::Status WaitReadable(int socket, std::chrono::steady_clock::time_point deadline) {
   while (true) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline -
-                                                             std::chrono::steady_clock::now());
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() < 0) left = std::chrono::milliseconds(0);
     pollfd poll_fd{socket, POLLIN, 0};
     int ready = ::poll(&poll_fd, 1, static_cast<int>(left.count()));

@@ -32,10 +32,11 @@ std::string SocketPath(std::string_view directory, std::string_view device) {
 absl::Status CheckSocketPath(std::string_view path) {
   constexpr size_t kLongest = sizeof(sockaddr_un::sun_path) - 1 - kLockSuffix.size();
   if (!path.empty() && path.size() <= kLongest) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "socket path of %d bytes (\"%s\"); a Unix socket's path has 1 to 107, with our longest suffix %d; "
-      "do: choose a shorter directory",
-      path.size(), Absl(path.substr(0, 120)), kLongest));
+  return absl::InvalidArgumentError(
+      absl::StrFormat("socket path of %d bytes (\"%s\"); a Unix socket's path has 1 to 107, with "
+                      "our longest suffix %d; "
+                      "do: choose a shorter directory",
+                      path.size(), Absl(path.substr(0, 120)), kLongest));
 }
 
 absl::Status MakeUserSocketDirectory(const std::string& directory) {

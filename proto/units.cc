@@ -53,7 +53,9 @@ std::optional<Quantity> Split(std::string_view text) {
 
 absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
 
-std::string Quoted(std::string_view text) { return absl::StrCat("\"", Absl(text.substr(0, 60)), "\""); }
+std::string Quoted(std::string_view text) {
+  return absl::StrCat("\"", Absl(text.substr(0, 60)), "\"");
+}
 
 }  // namespace
 
@@ -68,9 +70,11 @@ absl::StatusOr<std::optional<uint64_t>> ParseSize(std::string_view text,
   auto [number, unit] = *quantity;
   double bytes = -1;
   if (unit == "%") {
-    if (!whole_bytes) return absl::InvalidArgumentError(absl::StrCat(Quoted(text), ": no percentage here"));
+    if (!whole_bytes)
+      return absl::InvalidArgumentError(absl::StrCat(Quoted(text), ": no percentage here"));
     if (number > 100) {
-      return absl::InvalidArgumentError(absl::StrCat(Quoted(text), ": more than the whole; do: write 100% or less"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(Quoted(text), ": more than the whole; do: write 100% or less"));
     }
     bytes = number / 100 * static_cast<double>(*whole_bytes);
   }
@@ -79,7 +83,8 @@ absl::StatusOr<std::optional<uint64_t>> ParseSize(std::string_view text,
   }
   // Whole bytes keep every digit: a double holds only 53 bits.
   if (uint64_t exact; unit.empty() && absl::SimpleAtoi(Absl(text), &exact)) return exact;
-  if (bytes < 0 && unit.size() == 1 && std::string_view("kKMGT").find(unit) != std::string_view::npos) {
+  if (bytes < 0 && unit.size() == 1 &&
+      std::string_view("kKMGT").find(unit) != std::string_view::npos) {
     std::string head(text.substr(0, text.size() - 1));
     char letter = absl::ascii_toupper(unit[0]);
     return absl::InvalidArgumentError(absl::StrFormat("%s is ambiguous; do: write %s%ciB or %s%cB",
@@ -91,7 +96,8 @@ absl::StatusOr<std::optional<uint64_t>> ParseSize(std::string_view text,
         absl::StrCat(Quoted(text), ": unknown unit ", Quoted(unit),
                      "; do: use KiB MiB GiB TiB, kB MB GB TB, bytes or %"));
   }
-  if (bytes >= 0x1p63) return absl::InvalidArgumentError(absl::StrCat(Quoted(text), ": more than 2^63 bytes"));
+  if (bytes >= 0x1p63)
+    return absl::InvalidArgumentError(absl::StrCat(Quoted(text), ": more than 2^63 bytes"));
   return static_cast<uint64_t>(bytes);
 }
 

@@ -24,8 +24,6 @@
 #include "proto/socket_paths.h"
 #include "proto/units.h"
 
-extern char** environ;
-
 namespace nvcv_cached::client {
 
 namespace {
@@ -51,17 +49,17 @@ std::string OwnFolder() {
   return path.substr(0, path.rfind('/'));
 }
 
-// Python loads this library with RTLD_DEEPBIND, which binds `environ` to libc's own. A program that
-// is not position independent has the one that libc fills, and libc's is null.
-char** ProcessEnvironment() {
-  void* const program = ::dlopen(nullptr, RTLD_LAZY);
-  void* const found = program == nullptr ? nullptr : ::dlsym(program, "environ");
-  return found == nullptr ? environ : *static_cast<char***>(found);
+// The process's environment, null after clearenv(). A plain `environ` may be another one: a program
+// can have a copy of its own (Debian's python3 does), and a library loaded with RTLD_DEEPBIND (this
+// one, by Python) is bound to libc's, which then stays null.
+char** Environment() {
+  auto* const variables = static_cast<char***>(::dlsym(RTLD_DEFAULT, "environ"));
+  return variables == nullptr ? nullptr : *variables;
 }
 
 std::vector<std::string> EnvironmentForDaemon() {
   std::vector<std::string> kept;
-  for (char** variable = ProcessEnvironment(); *variable != nullptr; ++variable) {
+  for (char** variable = Environment(); variable != nullptr && *variable != nullptr; ++variable) {
     if (!absl::StartsWith(*variable, "NVCV_CACHED_")) kept.emplace_back(*variable);
   }
   return kept;

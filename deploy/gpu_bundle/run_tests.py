@@ -280,17 +280,20 @@ def measured(rows):
     """What the benchmarks found: beside what, and against which budget."""
     if not rows:
         return []
+    sys.path.append(str(SOURCES / "bench"))
+    from report import figure
+
     missed = [row["name"] for row in rows if row["verdict"] == "MISSED"]
     lines = ["", f"Budgets missed: {'; '.join(missed) or 'none'}", ""]
     lines += ["| measured | ours | beside | ratio | budget | |", "| --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         peer, unit = row["peer"], row["unit"]
-        allowed = [f"{row['budget']:.3g} {unit}"] if row["budget"] is not None else []
+        allowed = [f"{figure(row['budget'])} {unit}"] if row["budget"] is not None else []
         allowed += [f"{row['budget_ratio']:.3g} x"] if row["budget_ratio"] is not None else []
         cells = [
             row["name"],
-            f"{row['value']:.3g} {unit}",
-            f"{peer['name']} {peer['value']:.3g} {unit}" if peer else "-",
+            f"{figure(row['value'])} {unit}",
+            f"{peer['name']} {figure(peer['value'])} {unit}" if peer else "-",
         ]
         cells += [f"{row['ratio']:.3g}" if peer else "-", ", ".join(allowed) or "-", row["verdict"] or ""]
         lines.append(f"| {' | '.join(cells)} |")

@@ -67,7 +67,7 @@ struct Evicted {
 // Whose items: all sessions (session 0), one session, or one thread of it.
 struct ClearScope {
   SessionId session = 0;
-  std::optional<uint32_t> thread_tag;
+  std::optional<uint32_t> thread_tag = std::nullopt;
 };
 
 class Books {

@@ -13,8 +13,8 @@ namespace {
 // How often slots are looked at while something drains: at first after 1 ms, then less and less
 // often.
 constexpr Duration kFirstPoll{1};
-constexpr Duration kWaitingPoll{4};  // somebody waits
-constexpr Duration kLazyPoll{256};   // nobody does
+constexpr Duration kWaitingPoll{4};    // somebody waits
+constexpr Duration kLazyPoll{256};     // nobody does
 constexpr uint32_t kScanSlots = 4096;  // in one poll
 }  // namespace
 
@@ -27,8 +27,8 @@ void Books::Impl::Close(SessionBooks& session) {
 bool Books::Impl::EndIfOver(SessionBooks& session) {
   // After a goodbye nothing may be left of it, mappings included (M3): a process that goes has none
   // when its socket is at end of file, one that lives on has unmapped them.
-  const bool gone = session.leaving && session.leases == 0 &&
-                    (session.socket_closed || session.mapped.empty());
+  const bool gone =
+      session.leaving && session.leases == 0 && (session.socket_closed || session.mapped.empty());
   if (!session.proven_gone() && !gone) return false;
   session.SumCounters();
   hits_of_ended.exact += session.hits.exact;

@@ -74,8 +74,8 @@ bool SlabLife::Revive(const Wanted& wanted) {
   Slab* best = nullptr;
   for (const auto& [id, slab] : ledger_.pool.slabs()) {
     if (slab->group != wanted.group || wanted.mapped.asked.contains(id)) continue;
-    const bool comes_back = slab->state == SlabState::kRetiring ||
-                            (slab->state == SlabState::kDoomed && Stuck(*slab));
+    const bool comes_back =
+        slab->state == SlabState::kRetiring || (slab->state == SlabState::kDoomed && Stuck(*slab));
     if (!comes_back || (best != nullptr && best->size_bytes <= slab->size_bytes)) continue;
     if (fits(*slab)) best = slab.get();
   }
@@ -135,16 +135,15 @@ std::vector<Slab*> SlabLife::EvictableSlabs() const {
       if (e->lease == nullptr) continue;
       candidate.undone |= !ledger_.FenceDone(*e->lease);
       if (e->lease->state != LeaseState::kCached) continue;
-      candidate.last_used_ms = std::max(
-          candidate.last_used_ms, e->lease->session->LastUsedMs(*e->lease, ledger_.now_ms));
+      candidate.last_used_ms = std::max(candidate.last_used_ms,
+                                        e->lease->session->LastUsedMs(*e->lease, ledger_.now_ms));
     }
     candidates.push_back(candidate);
   }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) {
-                     return std::pair(a.undone, a.last_used_ms) <
-                            std::pair(b.undone, b.last_used_ms);
-                   });
+  std::stable_sort(
+      candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+        return std::pair(a.undone, a.last_used_ms) < std::pair(b.undone, b.last_used_ms);
+      });
   std::vector<Slab*> slabs;
   for (const Candidate& candidate : candidates) slabs.push_back(candidate.slab);
   return slabs;

@@ -66,9 +66,9 @@ class SlabLife {
   uint64_t Bound() const;
   void Retire(Slab& slab);
   void FreeIfUnmapped(Slab& slab);
-  bool Evictable(const Slab& slab) const;     // nothing in it is in use
-  bool Cold(const Slab& slab) const;          // nor was for the keep time
-  std::vector<Slab*> EmptySlabs() const;      // longest empty first
+  bool Evictable(const Slab& slab) const;  // nothing in it is in use
+  bool Cold(const Slab& slab) const;       // nor was for the keep time
+  std::vector<Slab*> EmptySlabs() const;   // longest empty first
   // Those not empty: first where every fence is done, longest unused first.
   std::vector<Slab*> EvictableSlabs() const;
   bool Stuck(const Slab& slab) const;  // on its way back for so long that nobody counts on it

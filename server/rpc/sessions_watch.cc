@@ -52,10 +52,9 @@ absl::Status Sessions::Watch(const std::shared_ptr<Session>& session) {
 // Without this watch the session would never be known to be over, so it is tried until it stands.
 void Sessions::WatchSocket(const std::shared_ptr<Session>& session, uint32_t events) {
   std::weak_ptr<Sessions> self = weak_from_this();
-  EventLoop::Id watch =
-      death_watch_.Add(session->socket(), events, [self, session](uint32_t seen) {
-        if (auto sessions = self.lock()) sessions->OnSocketEvent(session, seen);
-      });
+  EventLoop::Id watch = death_watch_.Add(session->socket(), events, [self, session](uint32_t seen) {
+    if (auto sessions = self.lock()) sessions->OnSocketEvent(session, seen);
+  });
   if (watch == 0) {
     watch = death_watch_.At(steady_clock::now() + kWatchAgain, [self, session, events] {
       if (auto sessions = self.lock()) sessions->WatchSocket(session, events);

@@ -33,7 +33,7 @@ class FakeDaemon {
 
   // What it does with requests from now on.
   void AnswerAcquires(bool answer);  // false: kept; true: the kept ones are answered as well
-  void AnswerQueries(bool answer);  // false: dropped
+  void AnswerQueries(bool answer);   // false: dropped
   void RefuseHello(grpc::Status status);
   void HoldHellos(bool hold);  // unanswered while true
   void RefuseResumes(bool refuse);

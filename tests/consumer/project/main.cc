@@ -1,8 +1,8 @@
 // What a user writes first: the README's program, in short. Without a daemon it says so and still proves the link.
+#include <nvcv_cached/nvcv_cached.h>
+
 #include <cstring>
 #include <iostream>
-
-#include <nvcv_cached/nvcv_cached.h>
 
 #if defined(NVCV_CACHED_VERSION) || defined(GRPC_PORT_PLATFORM_H)
 #error "the public headers leak what the library is made of"
