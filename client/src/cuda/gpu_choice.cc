@@ -143,8 +143,10 @@ absl::StatusOr<int> CountGpus() {
 
 int CurrentOrdinalOfThread() {
   static const CudaDriver& driver = **CudaDriver::Load();
+  CUcontext context = nullptr;
   CUdevice device = 0;
-  // Devices are numbered as the driver lists them; without a context it answers with an error.
+  // Devices are numbered as the driver lists them. Without a context its question is an error.
+  if (driver.CtxGetCurrent(&context) != CUDA_SUCCESS || context == nullptr) return 0;
   return driver.CtxGetDevice(&device) == CUDA_SUCCESS ? device : 0;
 }
 
