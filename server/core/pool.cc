@@ -74,8 +74,9 @@ void Pool::Close(Slab& slab, SlabState state, TimePoint now) {
     if (slab.empty()) empty_slabs_.erase({slab.empty_since, slab.id});
     groups_[slab.group].held_bytes -= slab.size_bytes;
     groups_[slab.group].used_bytes -= slab.used_bytes;
-    slab.closed_since = now;
   }
+  // From serving, or from doomed: its importers have just been asked.
+  if (slab.state == SlabState::kServing || state == SlabState::kRetiring) slab.closed_since = now;
   SetState(slab, state);
 }
 

@@ -153,12 +153,16 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
                   OutOfMemory(ledger_, *session, request, slabs_.device_error()));
   }
   SendGrant grant{.session = session->id, .request = request.id, .leases = {}, .new_slabs = {}};
-  if (ledger_.Grant(*session, request,
-                    !cached        ? GrantAs::kUncached
-                    : waiting.lost ? GrantAs::kKept
-                                   : GrantAs::kHeld,
-                    wanted.fit, grant) != Ledger::GrantResult::kGranted) {
-    return Outcome::kAnswered;  // the session is poisoned: nobody waits for an answer
+  const GrantAs as = !cached ? GrantAs::kUncached : waiting.lost ? GrantAs::kKept : GrantAs::kHeld;
+  switch (ledger_.Grant(*session, request, as, wanted.fit, grant)) {
+    case Ledger::GrantResult::kGranted:
+      break;
+    case Ledger::GrantResult::kPoisoned:
+      return Outcome::kAnswered;  // the session is over: nobody waits for an answer
+    case Ledger::GrantResult::kNoBlock:
+    case Ledger::GrantResult::kTableFull:
+      return Refuse(*session, request,
+                    OutOfMemory(ledger_, *session, request, slabs_.device_error()));
   }
   Misses& of_tag = MissesOf(*session, request.thread_tag);
   const auto count = [&](uint64_t Misses::*member, uint64_t& total) {

@@ -81,7 +81,8 @@ bool SlabLife::Revive(const Wanted& wanted) {
   }
   if (best == nullptr) return false;
   ledger_.pool.Serve(*best, ledger_.now);
-  return true;
+  return ledger_.pool.HasFit(wanted.group, wanted.bytes, wanted.alignment, wanted.fit,
+                             wanted.mapped);
 }
 
 bool SlabLife::Growing(const Wanted& wanted) const {

@@ -50,9 +50,14 @@ absl::Status Sessions::Watch(const std::shared_ptr<Session>& session) {
 }
 
 // Without this watch the session would never be known to be over, so it is tried until it stands.
+// Added and noted in one step: its events come on another thread, and remove what is noted.
 void Sessions::WatchSocket(const std::shared_ptr<Session>& session, uint32_t events) {
   std::weak_ptr<Sessions> self = weak_from_this();
-  EventLoop::Id watch = death_watch_.Add(session->socket(), events, [self, session](uint32_t seen) {
+  const int socket = session->socket();
+  std::lock_guard lock(mutex_);
+  auto found = sessions_.find(session->id());
+  if (found == sessions_.end()) return;
+  EventLoop::Id watch = death_watch_.Add(socket, events, [self, session](uint32_t seen) {
     if (auto sessions = self.lock()) sessions->OnSocketEvent(session, seen);
   });
   if (watch == 0) {
@@ -60,7 +65,7 @@ void Sessions::WatchSocket(const std::shared_ptr<Session>& session, uint32_t eve
       if (auto sessions = self.lock()) sessions->WatchSocket(session, events);
     });
   }
-  Keep(session->id(), &Entry::socket, watch);
+  found->second.socket = watch;
 }
 
 void Sessions::OnProcessExited(const std::shared_ptr<Session>& session) {
