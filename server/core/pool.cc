@@ -124,14 +124,13 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
       looks = 0;
     }
   }
-  // Jumped over, perhaps: an empty slab starts where every alignment is met.
+  // Jumped over, perhaps. Nothing else is left, so all of it is worth a look.
   if (best == nullptr && jumped) {
-    for (const auto& [since, id] : empty_slabs_) {
-      Slab& slab = *Find(id);
-      if (&groups_[slab.group] == &group && slab.size_bytes >= bytes &&
-          !mapped.asked.contains(id) && (fit == Fit::kAny || Suits(slab, bytes))) {
-        return slab.first;
-      }
+    const auto end = group.free.lower_bound({bytes + alignment, 0, 0, nullptr});
+    for (auto it = group.free.lower_bound({bytes, 0, 0, nullptr}); it != end; ++it) {
+      const Slab& slab = *it->extent->slab;
+      if (!it->extent->Fits(bytes, alignment) || mapped.asked.contains(slab.id)) continue;
+      if (fit == Fit::kAny || Suits(slab, bytes)) return it->extent;
     }
   }
   return best;

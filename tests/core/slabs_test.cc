@@ -265,5 +265,36 @@ TEST(Slabs, L2_WhatStaysOfASlabThatDoesNotDrainServes) {
   EXPECT_EQ(world.Pool().draining, kMiB);
 }
 
+TEST(Slabs, L2_ARevivedSlabServesAmongManyThatDoNotAlign) {
+  Settings settings = SmallSettings();
+  settings.capacity_bytes = 192 * kMiB;
+  World world(settings);
+  Client& hung = world.Open("hung", "uid:1");
+  Client& neighbour = world.Open("neighbour", "uid:1");
+  Client& stranger = world.Open("stranger", "uid:2");
+  // Two slabs with ten gaps of 4 MiB each, all at odd mebibytes.
+  std::vector<Handle> held, gaps;
+  for (int slab = 0; slab < 2; ++slab) {
+    held.push_back(*neighbour.Acquire(kMiB));
+    for (int i = 0; i < 10; ++i) {
+      gaps.push_back(*neighbour.Acquire(4 * kMiB));
+      held.push_back(*neighbour.Acquire((i == 9 ? 5 : 2) * kMiB));
+    }
+  }
+  std::vector<Handle> undone;
+  for (int i = 0; i < 10; ++i) undone.push_back(*hung.Acquire(6 * kMiB));
+  ASSERT_EQ(world.device_slabs.size(), 3u) << "4 MiB of the third are free";
+  for (Handle& gap : gaps) neighbour.Return(gap);
+  for (Handle& handle : undone) hung.Release(handle, Fence(1, 1));
+  Client::Options options;
+  options.timeout = Duration(2000);
+  stranger.Ask(60 * kMiB, options);  // the third slab is to go, and cannot
+  world.Advance(Duration(2000));
+  options.alignment = 2 * kMiB;
+  const RequestId request = neighbour.Ask(4 * kMiB, options);
+  ASSERT_TRUE(neighbour.Granted(request));
+  EXPECT_EQ(neighbour.Granted(request)->block.slab, undone[0].block.slab);
+}
+
 }  // namespace
 }  // namespace nvcv_cached::server
