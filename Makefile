@@ -39,7 +39,11 @@ $(venv)/.build: requirements.txt | packages
 	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
-$(venv)/.test: requirements-test.txt $(venv)/.build
+.PHONY: test-packages
+test-packages:
+	@YES='$(YES)' deploy/setup/install-packages test
+
+$(venv)/.test: requirements-test.txt $(venv)/.build | test-packages
 	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
 	@touch $@
 
