@@ -15,5 +15,6 @@ void AddListCommands(CLI::App& app,
 void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit, policy, quota
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
+void AddCompletionCommand(CLI::App& app);
 
 }  // namespace nvcv_cached::cli
