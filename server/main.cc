@@ -1,7 +1,4 @@
 // nvcv-cached: the only place where concrete types meet.
-//
-// Exit: 0 asked to stop; 1 failure; 2 bad flag or setting; 3 another daemon on this device; 4 no
-// usable device; 5 no right to socket or lock.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,12 +22,14 @@
 #include "proto/units.h"
 #include "proto/version.h"
 #include "server/activation.h"
+#include "server/all_devices.h"
 #include "server/chosen_device.h"
 #include "server/config/command_line.h"
 #include "server/config/live_settings.h"
 #include "server/config/settings_reader.h"
 #include "server/core/clock.h"
 #include "server/daemon.h"
+#include "server/exit_code.h"
 #include "server/high_pid.h"
 #include "server/lock_file.h"
 #include "server/log/log_sink.h"
@@ -41,8 +40,6 @@
 
 namespace nvcv_cached::server {
 namespace {
-
-enum ExitCode { kStopped = 0, kFailed = 1, kUsage = 2, kAnother = 3, kNoDevice = 4, kNoRight = 5 };
 
 constexpr std::chrono::milliseconds kShutdownGrace{500};
 constexpr uint64_t kSmallSlabBytes = uint64_t{4} << 20;
@@ -265,6 +262,7 @@ int Main(int argc, char** argv, char** variables) {
                               *sockets ? (*sockets)->session.path() : std::string());
   const absl::StatusOr<std::string> name = reader.Device();
   if (!name.ok()) return Usage(name.status());
+  if (*name == "all") return RunOnAllDevices(reader, argc, argv);
 
   UniqueFd relay;
   if (*name != "host" && CudaDriver::IsInstalled() && !command_line.check_config) {

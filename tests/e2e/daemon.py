@@ -21,6 +21,7 @@ class Daemon:
         self.log = directory / "daemon.log"
         self.flags = flags
         self.environment = environment or {}
+        self.program = BIN / "nvcv-cached"
         self.expected_exit = 0
         self.clients = []
         self.process = None
@@ -29,7 +30,7 @@ class Daemon:
     def command(self, **flags):
         merged = {"device": "host", "socket": self.socket, **self.flags, **flags}
         arguments = [f"--{key.replace('_', '-')}={value}" for key, value in merged.items() if value is not None]
-        return [str(BIN / "nvcv-cached"), *arguments]
+        return [str(self.program), *arguments]
 
     def start(self, wait=True):
         self._stderr = open(self.log, "ab")
