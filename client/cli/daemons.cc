@@ -111,6 +111,13 @@ Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
       grpc::CreateCustomInsecureChannelFromFd("nvcv-cached", fd.release(), arguments));
 }
 
+std::unique_ptr<grpc::ClientReader<v1::Stats>> Daemon::Watch(
+    grpc::ClientContext& context, std::chrono::milliseconds interval) const {
+  v1::WatchRequest request;
+  request.set_interval_ms(static_cast<uint32_t>(interval.count()));
+  return stub_->Watch(&context, request);
+}
+
 std::vector<std::string> Sockets(const GlobalOptions& options) {
   if (!options.address.empty()) return {options.address};
   return FilesWith(".sock");

@@ -39,6 +39,10 @@ class Daemon {
     return reply;
   }
 
+  // Statistics at once and then each interval, until the context is cancelled.
+  std::unique_ptr<grpc::ClientReader<v1::Stats>> Watch(grpc::ClientContext& context,
+                                                       std::chrono::milliseconds interval) const;
+
   v1::Stats Stats() const { return Call(&v1::Admin::Stub::GetStats, v1::GetStatsRequest()); }
 
  private:
