@@ -49,8 +49,7 @@ class ContractPoints : public Test {
   }
 
   std::unique_ptr<Process> Begin(int threads = 1) {
-    auto process =
-        std::make_unique<Process>(NVCV_CACHED_CONTRACT_WORKER, daemon_.socket_path(), clock_fd_);
+    auto process = std::make_unique<Process>(daemon_.socket_path(), clock_fd_);
     for (int i = 0; i < threads; ++i) process->Start(i);
     return process;
   }
