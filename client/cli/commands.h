@@ -15,4 +15,6 @@ void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit,
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
 
+void AddDoctorCommand(CLI::App& app, const GlobalOptions& options);  // doctor
+
 }  // namespace nvcv_cached::cli
