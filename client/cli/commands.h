@@ -14,6 +14,7 @@ void AddListCommands(CLI::App& app, const GlobalOptions& options);  // sessions,
 void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit, policy, quota
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
+void AddCompletionCommand(CLI::App& app);
 
 void AddDoctorCommand(CLI::App& app, const GlobalOptions& options);  // doctor
 

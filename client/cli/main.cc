@@ -116,6 +116,7 @@ int Run(int argc, char** argv) {
   AddChangeCommands(app, options);
   AddLifecycleCommands(app, options);
   AddDoctorCommand(app, options);
+  AddCompletionCommand(app);
   try {
     // Options are complete before any callback of a command runs.
     app.parse_complete_callback([&] {
