@@ -9,9 +9,9 @@ unset OVERLAY_INSIDE
 top=$(mktemp -d)
 trap 'umount -l "$top"; rmdir "$top"' EXIT
 mount -t tmpfs overlay "$top"
-mkdir "$top/upper" "$top/work" "$top/root" "$top/tmp"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" "$top/root"
-mount --rbind /dev "$top/root/dev"
-mount -t proc proc "$top/root/proc"
-mount -t tmpfs run "$top/root/run"
-chroot "$top/root" "$@"
+mkdir "$top/upper" "$top/work" "$top/merged"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" "$top/merged"
+mount --rbind /dev "$top/merged/dev"
+mount -t proc proc "$top/merged/proc"
+mount -t tmpfs run "$top/merged/run"
+chroot "$top/merged" "$@"
