@@ -103,7 +103,8 @@ void Doctor(const GlobalOptions& options, const std::string& root, const std::st
   size_t failed = 0;
   for (const Finding& finding : report.findings()) failed += finding.verdict == Verdict::kFail;
   if (failed == 0) return;
-  throw Failure(ExitCode::kFailed, "unwell", std::to_string(failed) + (failed == 1 ? " check failed" : " checks failed"),
+  throw Failure(ExitCode::kFailed, "unwell",
+                std::to_string(failed) + (failed == 1 ? " check failed" : " checks failed"),
                 "do what they say, from the first on");
 }
 
