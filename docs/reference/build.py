@@ -46,11 +46,11 @@ def undocumented(source: str, name: str) -> list[str]:
 
 
 def python(out: Path) -> list[str]:
-    for library in ("cupy", "rmm", "torch"):  # the pages of what is made for them need not have them
+    for library in ("cupy", "pickling", "rmm", "torch"):  # the pages of what is made for them need not have them
         sys.modules.setdefault(library, MagicMock())
     import pdoc
 
-    pages = ["nvcv_cached", *(f"nvcv_cached.{name}" for name in ("compat", "cupy", "rmm", "torch"))]
+    pages = ["nvcv_cached", *(f"nvcv_cached.{name}" for name in ("compat", "cupy", "pickling", "rmm", "torch"))]
     pdoc.pdoc(*pages, output_directory=out / "python")
     sources = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")])
     return [line for path in sources for line in undocumented(path.read_text(), str(path.relative_to(ROOT)))]
