@@ -35,12 +35,13 @@ class NVCV_CACHED_API DataType {
 
   constexpr DataKind kind() const { return kind_; }  ///< of each component
   constexpr int bits() const { return bits_; }       ///< of one component; 64 for C64 (2 x f32)
-  constexpr int components() const { return components_; }              ///< 0 for the empty type
-  constexpr std::int64_t component_bytes() const { return bits_ / 8; }  ///< of one
-  constexpr std::int64_t size_bytes() const {
-    return std::int64_t{bits_} / 8 * components_;
-  }                                                                       ///< of all components
+  constexpr int components() const { return components_; }                ///< 0 for the empty type
+  constexpr std::int64_t component_bytes() const { return bits_ / 8; }    ///< of one
   constexpr std::int64_t alignment() const { return component_bytes(); }  ///< in bytes
+
+  /// Of all components.
+  constexpr std::int64_t size_bytes() const { return std::int64_t{bits_} / 8 * components_; }
+
   /// All three as one number, for hashes: kind, bits and components in 8 bits each.
   constexpr std::uint32_t packed() const {
     return static_cast<std::uint32_t>(kind_) << 16 | static_cast<std::uint32_t>(bits_) << 8 |

@@ -25,8 +25,7 @@ enum class ErrorCode {
   kForked,            ///< made before fork(), used in the child
   kOverflow,          ///< more than a batch's capacity
   kUnderflow,         ///< more popped than a batch holds
-  kNotImplemented,    ///< a format that can have no memory here: block linear, or sub-sampled where
-                      /// planes must be alike
+  kNotImplemented,    ///< block linear, or sub-sampled where planes must be alike: no memory for it
   kInternal,          ///< a bug in nvcv-cached
 };
 

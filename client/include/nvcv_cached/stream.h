@@ -40,8 +40,9 @@ class NVCV_CACHED_API Stream {
   Stream& operator=(const Stream&);  ///< as the copy
   Stream& operator=(Stream&&) noexcept;  ///< as the move
 
-  static Stream
-  legacy_default();         ///< the same one each time; on the host device a stream like any other
+  /// The same one each time; on the host device a stream like any other.
+  static Stream legacy_default();
+
   static Stream current();  ///< of the calling thread
 
   /// From here on the calling thread's current one; StreamScope puts the former back.
@@ -49,8 +50,9 @@ class NVCV_CACHED_API Stream {
 
   void* handle() const;   ///< null: the legacy default stream, or the host device
   bool is_owned() const;  ///< made by Stream(), not of a handle
-  std::uint64_t id()
-      const;  ///< counts streams, wrappers too; 0: the default one. A reused stream keeps it
+
+  /// Counts streams, wrappers too; 0: the default one. A reused stream keeps it.
+  std::uint64_t id() const;
 
   /// Blocks until what was submitted to it is done. Throws DeviceError.
   void synchronize() const;

@@ -50,8 +50,8 @@ class NVCV_CACHED_API TensorBatch : public Container {
   std::optional<DataType> dtype() const;  ///< nullopt when empty
   TensorLayout layout() const;            ///< {} when empty, or without one
 
-  const Tensor& at(
-      std::int64_t index) const;  ///< throws InvalidArgument outside of 0 to size() - 1
+  /// Throws InvalidArgument outside of 0 to size() - 1.
+  const Tensor& at(std::int64_t index) const;
 
   /// Not checked: 0 to size() - 1.
   const Tensor& operator[](std::int64_t index) const {
