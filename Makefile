@@ -78,7 +78,7 @@ test: test-programs $(venv)/.test
 test-long: test-programs $(venv)/.test
 	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
-docs: build
+docs: $(venv)/.build
 	@YES='$(YES)' deploy/setup/install-packages docs
 	$(python) docs/reference/build.py build/docs
 

@@ -1,4 +1,4 @@
-"""The API references: Doxygen of client/include, pdoc of the installed package (make docs).
+"""The API references: Doxygen of client/include, pdoc of the Python package and its stubs (make docs).
 
 python docs/reference/build.py [build/docs]
 
@@ -7,8 +7,10 @@ function or property of the Python package.
 """
 
 import ast
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -45,13 +47,51 @@ def undocumented(source: str, name: str) -> list[str]:
     return found
 
 
-def python(out: Path) -> list[str]:
-    for library in ("cupy", "pickling", "rmm", "torch"):  # the pages of what is made for them need not have them
-        sys.modules.setdefault(library, MagicMock())
-    import pdoc
+def readable(stub: str) -> str:
+    """A module that pdoc can import, of the extension's stub: overloads become one function with all their texts."""
+    tree = ast.parse("from __future__ import annotations\n" + stub)
 
-    pages = ["nvcv_cached", *(f"nvcv_cached.{name}" for name in ("compat", "cupy", "pickling", "rmm", "torch"))]
-    pdoc.pdoc(*pages, output_directory=out / "python")
+    def merge(body: list[ast.stmt]) -> list[ast.stmt]:
+        texts: dict[str, str] = {}
+        kept: dict[object, ast.stmt] = {}
+        for node in body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("__") and node.name != "__init__":
+                continue
+            if isinstance(node, ast.ClassDef):
+                node.body = merge(node.body)
+            if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "__members__":
+                node.value = ast.Dict([], [])
+            overloaded = isinstance(node, ast.FunctionDef) and any(
+                isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list
+            )
+            if not overloaded:
+                kept[node] = node
+                continue
+            node.decorator_list = []
+            call = ast.unparse(node).split("\n")[0].removeprefix("def ").removesuffix(":")
+            texts[node.name] = f"{texts.get(node.name, '')}`{call}`\n\n{ast.get_docstring(node)}\n\n"
+            node.body[0] = ast.Expr(ast.Constant(texts[node.name]))
+            kept[node.name] = node
+        return list(kept.values())
+
+    tree.body = merge(tree.body)
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def python(out: Path) -> list[str]:
+    import pdoc
+    import pdoc.render
+
+    for library in ("cupy", "rmm", "torch"):  # the pages of what is made for them need not have them
+        sys.modules.setdefault(library, MagicMock())
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "nvcv_cached"
+        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("*.pyi", "*.so", "__pycache__"))
+        (package / "_core.py").write_text(readable((PACKAGE / "_core.pyi").read_text()))
+        sys.path.insert(0, folder)
+        pdoc.render.configure(show_source=False)
+        pages = ["nvcv_cached", *(f"nvcv_cached.{name}" for name in ("compat", "cupy", "pickling", "rmm", "torch"))]
+        pdoc.pdoc(*pages, output_directory=out / "python")
     sources = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")])
     return [line for path in sources for line in undocumented(path.read_text(), str(path.relative_to(ROOT)))]
 

@@ -27,7 +27,7 @@ def test_both_references_are_complete(tmp_path):
     tensor = (tmp_path / "cpp" / "classnvcv__cached_1_1Tensor.html").read_text()
     assert "with NVCV's strides" in tensor and "unsupported type" in tensor
     package = (tmp_path / "python" / "nvcv_cached.html").read_text()
-    for name in ("Tensor.reshape", "ImageBatchVarShape.pushback", "OutOfMemory", "connect"):
+    for name in ("Tensor.reshape", "Tensor.zeros", "ImageBatchVarShape.pushback", "OutOfMemory", "connect"):
         assert f'id="{name}"' in package, name
     assert (tmp_path / "python" / "nvcv_cached" / "torch.html").is_file()
 
