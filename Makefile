@@ -43,6 +43,7 @@ $(venv)/.build: requirements.txt | packages
 .PHONY: test-packages
 test-packages:
 	@YES='$(YES)' deploy/setup/install-packages test
+	@YES='$(YES)' deploy/setup/install-packages docs
 
 $(venv)/.test: requirements-test.txt $(venv)/.build | test-packages
 	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
