@@ -7,6 +7,7 @@ function or property of the Python package.
 """
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,8 @@ def python(out: Path) -> list[str]:
         pdoc.render.configure(show_source=False)
         pages = ["nvcv_cached", *(f"nvcv_cached.{name}" for name in ("compat", "cupy", "pickling", "rmm", "torch"))]
         pdoc.pdoc(*pages, output_directory=out / "python")
-    sources = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")])
+    public = re.compile(r"__init__.py|_core.pyi|[a-z]\w*.py")
+    sources = sorted(path for path in PACKAGE.rglob("*.py*") if public.fullmatch(path.name))
     return [line for path in sources for line in undocumented(path.read_text(), str(path.relative_to(ROOT)))]
 
 
