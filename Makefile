@@ -11,7 +11,7 @@ binding := $(venv)/.nvcv-cached
 headers := $(wildcard client/include/nvcv_cached/*.h)
 binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test test-long build docs bench gpu-bundle mutants wheel install format lint lock stubs clean
+.PHONY: help demo test test-long build docs bench gpu-bundle mutants wheel install format lint lock stubs clean deb
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench      the benchmarks against their budgets, DEVICE=cuda:0 for those of a GPU; JSON in bench-out/'
 	@echo 'make gpu-bundle an archive with the GPU tests and benchmarks, for a machine with a GPU'
 	@echo 'make wheel      dist/*.whl, the Python package with everything that it needs'
+	@echo 'make deb        dist/*.deb: nvcv-cached, libnvcv-cached0, libnvcv-cached-dev'
 	@echo 'make mutants    breaks each rule on purpose; the test of its name must see it'
 	@echo 'make install    programs, library and headers into PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make format     clang-format and ruff rewrite the sources'
@@ -101,6 +102,10 @@ gpu-bundle: programs
 # What a release consists of, in dist/.
 wheel: programs
 	$(python) deploy/wheel/make_wheel.py --build build --out dist
+
+deb: programs
+	cpack -G DEB --config build/CPackConfig.cmake -B build/packages
+	@mkdir -p dist && cp build/packages/*.deb dist/ && rm -r build/packages
 
 mutants: build
 	$(python) tests/mutants/run.py
