@@ -255,7 +255,7 @@ int main() {
   Places();
   std::array<std::thread, kThreads> threads;
   Command command;
-  while (Receive(kFirstSocket, command)) {
+  while (Receive(kFirstSocket, command) && command.op != Op::kExit) {
     Reply reply;
     Attempt(reply, [&] {
       std::thread& thread = threads[command.at];
@@ -263,13 +263,10 @@ int main() {
       if (command.op == Op::kJoin) thread.join();
       if (command.op == Op::kLook) reply.detached = Detached();
     });
-    if (command.op == Op::kExit) {
-      for (std::thread& thread : threads) {
-        if (thread.joinable()) thread.detach();
-      }
-      return 0;
-    }
     Answer(kFirstSocket, reply);
   }
-  return 1;
+  for (std::thread& thread : threads) {
+    if (thread.joinable()) thread.detach();
+  }
+  return command.op == Op::kExit ? 0 : 1;  // 1: the driver is gone
 }
