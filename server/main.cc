@@ -206,7 +206,7 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
   RpcServer rpc(broker, Rpc(settings));
   broker.OnStateChange(
       [&](ServingState state) { rpc.SetServing(state == ServingState::kServing); });
-  AdminService admin(broker, live, rpc.peers(), settings.socket);
+  AdminService admin(broker, live, rpc.peers(), log.events(), settings.socket);
   if (absl::Status started = rpc.Start({admin.service()}); !started.ok()) {
     rpc.Shutdown(std::chrono::milliseconds(0));  // the service goes before the server does
     return Fail(CodeOf(started), "no-socket", started);
