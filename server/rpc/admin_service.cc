@@ -1,3 +1,4 @@
+// One method for each request of the service, and the streams of Watch: long as the list is.
 #include "server/rpc/admin_service.h"
 
 #include <fcntl.h>
