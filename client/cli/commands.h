@@ -19,4 +19,7 @@ void AddSnapshotCommand(CLI::App& app, const GlobalOptions& options);
 void AddTopCommand(CLI::App& app, const GlobalOptions& options);
 void AddCompletionCommand(CLI::App& app);
 
+void AddEventsCommand(CLI::App& app, const GlobalOptions& options);  // events
+void AddDoctorCommand(CLI::App& app, const GlobalOptions& options);  // doctor
+
 }  // namespace nvcv_cached::cli

@@ -39,9 +39,10 @@ class Daemon {
     return reply;
   }
 
-  // Statistics at once and then each interval, until the context is cancelled.
-  std::unique_ptr<grpc::ClientReader<v1::Stats>> Watch(grpc::ClientContext& context,
-                                                       std::chrono::milliseconds interval) const;
+  // Its device has that name: a UUID or its first digits, cuda:N or host; everyone's is "".
+  bool IsFor(const std::string& device) const;
+
+  v1::Admin::Stub& stub() const { return *stub_; }  // for streams
 
   v1::Stats Stats() const { return Call(&v1::Admin::Stub::GetStats, v1::GetStatsRequest()); }
 

@@ -117,6 +117,8 @@ int Run(int argc, char** argv) {
   AddLifecycleCommands(app, options);
   AddSnapshotCommand(app, options);
   AddTopCommand(app, options);
+  AddEventsCommand(app, options);
+  AddDoctorCommand(app, options);
   AddCompletionCommand(app);
   try {
     // Options are complete before any callback of a command runs.

@@ -78,7 +78,9 @@ void TopFeed::Follow(const std::string& socket) {
     if (stopping_) return;
     streams_[socket] = &context;
   }
-  const auto stream = daemon.Watch(context, interval_);
+  v1::WatchRequest watch;
+  watch.set_interval_ms(static_cast<uint32_t>(interval_.count()));
+  const auto stream = daemon.stub().Watch(&context, watch);
   std::optional<Failure> failed;
   try {
     TopSample sample;

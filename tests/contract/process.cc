@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <system_error>
 #include <vector>
@@ -38,8 +39,9 @@ void Send(const UniqueFd& socket, const Command& command) {
 
 }  // namespace
 
-Process::Process(const std::string& program, const std::string& daemon_socket,
-                 const UniqueFd& clock) {
+Process::Process(const std::string& daemon_socket, const UniqueFd& clock) {
+  const std::string program =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "contract_worker";
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, clock.get(), kClockDescriptor);

@@ -14,9 +14,9 @@ namespace nvcv_cached::contract {
 
 class Process {
  public:
-  // The program is given the daemon's socket by its environment, and the clock (step_clock.h) as a
-  // descriptor. Throws system_error.
-  Process(const std::string& program, const std::string& daemon_socket, const UniqueFd& clock);
+  // contract_worker, which lies beside this program, is given the daemon's socket by its environment
+  // and the clock (step_clock.h) as a descriptor. Throws system_error.
+  Process(const std::string& daemon_socket, const UniqueFd& clock);
   ~Process();  // killed, unless it is over
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;

@@ -4,22 +4,13 @@
 #include <iterator>
 #include <stdexcept>
 
+#include "tests/contract/daemon_clock.h"
+
 namespace nvcv_cached::contract {
 
 namespace {
 
 constexpr int kProcesses = 3;
-
-class DaemonClock final : public server::Clock {
- public:
-  explicit DaemonClock(const StepClock& steps) : steps_(steps) {}
-  server::TimePoint Now() const override {
-    return server::TimePoint(server::Duration(steps_.Look()));
-  }
-
- private:
-  const StepClock& steps_;
-};
 
 server::testing::DaemonOptions Options(const StepClock& steps) {
   server::testing::DaemonOptions options;

@@ -8,8 +8,7 @@ namespace nvcv_cached::contract {
 void Program::Spawn() {
   const ProcessId id = next_process_++;
   Worker& worker = workers_[id];
-  worker.process =
-      std::make_unique<Process>(NVCV_CACHED_CONTRACT_WORKER, daemon_.socket_path(), clock_fd_);
+  worker.process = std::make_unique<Process>(daemon_.socket_path(), clock_fd_);
   model_.Begin(id);
   StartThread(id, worker, 0);
 }

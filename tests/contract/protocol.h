@@ -53,7 +53,7 @@ inline constexpr std::array<SpecOf, 12> kSpecs{{
 
 enum class Op : uint8_t {
   // of a thread
-  kMake,     // spec, at
+  kMake,     // spec, at; value: the row alignment of a tensor
   kReshape,  // the tensor `other`, at
   kDrop,     // at
   kPush,     // at: a batch, other: its new member
@@ -62,6 +62,7 @@ enum class Op : uint8_t {
   kClearProcess,
   kLimit,  // value
   kRead,
+  kReadLimit,
   kLeave,  // the thread ends, without an answer
   // of the main thread
   kStart,  // at: which thread
@@ -95,6 +96,8 @@ struct Reply {
   uint32_t slot = kNoSlot;  // kMake: of the lease
   bool cached = false;      // kMake: it counts
   bool reused = false;      // kMake of an external item: it was idle
+  uint64_t bytes = 0;       // kMake: what counts for the object
+  int64_t row_bytes = 0;    // kMake of a tensor: from a row to the next
   uint64_t detached = 0;    // kLook: by place, what is in use and off the books
   // After the operation, as the thread that did it reads them.
   uint64_t local_items = 0;  // of the process, those without memory

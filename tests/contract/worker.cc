@@ -25,6 +25,9 @@
 namespace nc = nvcv_cached;
 using namespace nvcv_cached::contract;
 
+// It exits with objects alive on purpose.
+extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+
 // The client's coarse clock is the program's.
 extern "C" int clock_gettime(clockid_t clock, timespec* now) noexcept {
   using GetTime = int (*)(clockid_t, timespec*);
@@ -73,11 +76,11 @@ struct Peek : nc::Resource {
   }
 };
 
-Object Make(const SpecOf& spec) {
+Object Make(const SpecOf& spec, int row_align) {
   const auto rows = static_cast<int>(spec.a);
   switch (spec.kind) {
     case Class::kTensor:
-      return nc::Tensor({spec.a, spec.b}, nc::DataType::kU8, "HW");
+      return nc::Tensor({spec.a, spec.b}, nc::DataType::kU8, "HW", row_align);
     case Class::kImage:
       return nc::Image({static_cast<int>(spec.b), rows}, nc::Format::kU8);
     case Class::kImageBatch:
@@ -120,6 +123,8 @@ void Note(Place& place, Reply& reply) {
         if constexpr (std::is_base_of_v<nc::Resource, T>) {
           const nc::client::Item& item = Peek::ItemOf(object);
           place.slot = item.slot;
+          reply.bytes = object.cache_bytes();
+          if constexpr (std::is_same_v<T, nc::Tensor>) reply.row_bytes = object.stride_bytes(0);
           if (item.slot == nullptr) return;
           reply.slot = item.slot_index;
           reply.cached = !item.word.revoked();
@@ -160,7 +165,7 @@ void Do(const Command& command, Reply& reply) {
   Object& other = Places()[command.other].object;
   switch (command.op) {
     case Op::kMake:
-      place.object = Make(kSpecs[command.spec]);
+      place.object = Make(kSpecs[command.spec], static_cast<int>(command.value));
       return Note(place, reply);
     case Op::kReshape: {
       const auto& tensor = std::get<nc::Tensor>(other);
@@ -184,6 +189,9 @@ void Do(const Command& command, Reply& reply) {
       return nc::clear_cache();
     case Op::kLimit:
       nc::set_cache_limit_inbytes(command.value);
+      reply.limit = nc::get_cache_limit_inbytes();
+      return;
+    case Op::kReadLimit:
       reply.limit = nc::get_cache_limit_inbytes();
       return;
     default:
@@ -247,7 +255,7 @@ int main() {
   Places();
   std::array<std::thread, kThreads> threads;
   Command command;
-  while (Receive(kFirstSocket, command)) {
+  while (Receive(kFirstSocket, command) && command.op != Op::kExit) {
     Reply reply;
     Attempt(reply, [&] {
       std::thread& thread = threads[command.at];
@@ -255,13 +263,10 @@ int main() {
       if (command.op == Op::kJoin) thread.join();
       if (command.op == Op::kLook) reply.detached = Detached();
     });
-    if (command.op == Op::kExit) {
-      for (std::thread& thread : threads) {
-        if (thread.joinable()) thread.detach();
-      }
-      return 0;
-    }
     Answer(kFirstSocket, reply);
   }
-  return 1;
+  for (std::thread& thread : threads) {
+    if (thread.joinable()) thread.detach();
+  }
+  return command.op == Op::kExit ? 0 : 1;  // 1: the driver is gone
 }
