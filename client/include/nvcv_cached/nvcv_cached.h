@@ -1,4 +1,5 @@
-// Everything: tensors, images, batches and buffers that many processes borrow from one cache.
+/// @namespace nvcv_cached
+/// Everything: tensors, images, batches and buffers that many processes borrow from one cache.
 #pragma once
 
 #include "nvcv_cached/buffer.h"               // IWYU pragma: export
@@ -13,6 +14,7 @@
 #include "nvcv_cached/image.h"                // IWYU pragma: export
 #include "nvcv_cached/image_batch.h"          // IWYU pragma: export
 #include "nvcv_cached/log.h"                  // IWYU pragma: export
+#include "nvcv_cached/reserve.h"              // IWYU pragma: export
 #include "nvcv_cached/resource.h"             // IWYU pragma: export
 #include "nvcv_cached/stream.h"               // IWYU pragma: export
 #include "nvcv_cached/tensor.h"               // IWYU pragma: export
