@@ -62,6 +62,7 @@ bool Daemon::Run() {
     while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) OnSignal(info.ssi_signo);
     CheckIdle();
     CheckDrain();
+    parts_.foreign.Look(Steady::now());
     TellManager();
   }
   parts_.manager.Stopping();
@@ -73,6 +74,7 @@ std::optional<Daemon::Time> Daemon::NextMoment() const {
   auto at = [&](Time time) { next = next ? std::min(*next, time) : time; };
   if (draining_since_) at(Steady::now() + kDrainLook);
   if (parts_.manager.watchdog()) at(next_alive_);
+  if (const std::optional<Time> look = parts_.foreign.next()) at(*look);
   if (const auto idle_exit = parts_.settings.Get().idle_exit; idle_exit && !draining_since_) {
     // While somebody is there, it cannot be time before one whole idle time from now.
     at(parts_.broker.IdleSince().value_or(Steady::now()) + *idle_exit);
@@ -230,6 +232,7 @@ void Daemon::LogSnapshot() {
               .With("quarantined", pool.quarantined)
               .With("free", pool.free)
               .With("slack", pool.slack)
+              .With("foreign", pool.foreign_bytes)
               .With("cache_bytes", pool.cache_bytes)
               .With("cache_items", pool.cache_items)
               .With("limit", pool.limit_bytes)
