@@ -27,6 +27,7 @@ SOURCES = (
     "python_client",
     "tests/gpu",
     "tests/python",
+    "tests/e2e",
     "tests/readme",
     "bench",
     "examples",

@@ -172,6 +172,15 @@ def step_python(bench):
     return pytest(bench, "python", SOURCES / "tests" / "gpu" / "python")
 
 
+def step_objects(bench):
+    """The object suite, with every daemon and object on the GPU: the same tests that the host runs."""
+    bench.environment["NVCV_CACHED_TEST_DEVICE"] = "cuda:0"
+    try:
+        return pytest(bench, "objects", SOURCES / "tests" / "python", flags=["--ignore-glob=*stubs*", "--ignore-glob=*coexistence*"])
+    finally:
+        del bench.environment["NVCV_CACHED_TEST_DEVICE"]
+
+
 def step_sanitizer(bench):
     """The device suite and the C++ tests once more, under compute-sanitizer."""
     sanitizer = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")

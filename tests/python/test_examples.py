@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from device_memory import HOST_ONLY, ON_GPU
+
+pytestmark = pytest.mark.skipif(ON_GPU, reason=HOST_ONLY)
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "objects").glob("*.py"))
 
