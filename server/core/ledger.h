@@ -114,6 +114,7 @@ struct Ledger {
   uint64_t foreign_bytes = 0;  // slabs of earlier daemons that are still mapped
   uint64_t freed = 0;  // counts blocks that became free; who waits looks whether it has changed
   Totals totals;
+  MissTable misses_by_spec{256};  // of all sessions, those that have ended too
   Effects effects;
 
  private:

@@ -129,15 +129,15 @@ def foreign(daemon):
 
 def test_M3_WhatAnEarlierDaemonsClientsMapIsForeign(workshop):
     """Slabs, not processes, are counted; each once, also by the daemon after the next; and no longer than they are mapped."""
-    daemon = workshop.daemon(slab_size=16 * MIB)
+    daemon = workshop.daemon(slab_size=16 * MIB, drain_timeout="100ms")
     a, b = daemon.probe("a"), daemon.probe("b")
     first, second = a.buffer(8 * MIB), a.buffer(MIB)  # a slab of its own, and a part of a usual one
     other = b.buffer(MIB)  # of the same
     b.idle(8 * MIB)  # which b unmaps when its daemon is gone
     a.fill(first, 5)
     assert foreign(daemon) == 0
-    for _ in range(2):
-        daemon.kill()
+    for end in (daemon.kill, daemon.terminate):
+        end()
         eventually(lambda: b.mapped() <= 16 * MIB, "what was idle is unmapped")
         daemon.start()
         eventually(lambda: foreign(daemon) == 24 * MIB, "what is in use is foreign")
