@@ -11,7 +11,7 @@ binding := $(venv)/.nvcv-cached
 headers := $(wildcard client/include/nvcv_cached/*.h)
 binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test test-long build bench gpu-bundle mutants wheel install format lint lock stubs clean
+.PHONY: help demo test test-long build docs bench gpu-bundle mutants wheel install format lint lock stubs clean deb
 .DEFAULT_GOAL := help
 
 help:
@@ -19,9 +19,11 @@ help:
 	@echo 'make test       every test, under one ctest'
 	@echo 'make test-long  the long runs too: millions of steps, thousands of kills'
 	@echo 'make build      build/bin/nvcv-cached, build/bin/nvcv-cachectl, the Python package in .venv'
+	@echo 'make docs       the API references of C++ (Doxygen) and Python (pdoc), in build/docs/'
 	@echo 'make bench      the benchmarks against their budgets, DEVICE=cuda:0 for those of a GPU; JSON in bench-out/'
 	@echo 'make gpu-bundle an archive with the GPU tests and benchmarks, for a machine with a GPU'
 	@echo 'make wheel      dist/*.whl, the Python package with everything that it needs'
+	@echo 'make deb        dist/*.deb: nvcv-cached, libnvcv-cached0, libnvcv-cached-dev'
 	@echo 'make mutants    breaks each rule on purpose; the test of its name must see it'
 	@echo 'make install    programs, library and headers into PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make format     clang-format and ruff rewrite the sources'
@@ -43,6 +45,7 @@ $(venv)/.build: requirements.txt | packages
 .PHONY: test-packages
 test-packages:
 	@YES='$(YES)' deploy/setup/install-packages test
+	@YES='$(YES)' deploy/setup/install-packages docs
 
 $(venv)/.test: requirements-test.txt $(venv)/.build | test-packages
 	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
@@ -78,6 +81,10 @@ test: test-programs $(venv)/.test
 test-long: test-programs $(venv)/.test
 	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
+docs: $(venv)/.build
+	@YES='$(YES)' deploy/setup/install-packages docs
+	$(python) docs/reference/build.py build/docs
+
 demo: build
 	$(python) examples/demo --out demo-out
 
@@ -95,6 +102,10 @@ gpu-bundle: programs
 # What a release consists of, in dist/.
 wheel: programs
 	$(python) deploy/wheel/make_wheel.py --build build --out dist
+
+deb: programs
+	cpack -G DEB --config build/CPackConfig.cmake -B build/packages
+	@mkdir -p dist && cp build/packages/*.deb dist/ && rm -r build/packages
 
 mutants: build
 	$(python) tests/mutants/run.py

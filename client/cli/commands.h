@@ -17,4 +17,6 @@ void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, 
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
 void AddCompletionCommand(CLI::App& app);
 
+void AddDoctorCommand(CLI::App& app, const GlobalOptions& options);  // doctor
+
 }  // namespace nvcv_cached::cli

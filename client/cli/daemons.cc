@@ -87,16 +87,6 @@ std::vector<std::string> FilesWith(const std::string& extension) {
   return {found.begin(), found.end()};
 }
 
-bool IsFor(const Daemon& daemon, const std::string& device) {
-  const std::string stem = std::filesystem::path(daemon.socket()).stem();
-  if (device.empty() || stem == device) return true;
-  if (device.rfind("cuda:", 0) == 0) {
-    return device == "cuda:" + std::to_string(daemon.Stats().device().index());
-  }
-  // The first digits of a UUID are enough for people.
-  return device.size() >= 8 && stem.rfind(device, 0) == 0;
-}
-
 }  // namespace
 
 Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
@@ -109,6 +99,16 @@ Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
   arguments.SetMaxReceiveMessageSize(-1);  // a report has as many rows as there are leases
   stub_ = v1::Admin::NewStub(
       grpc::CreateCustomInsecureChannelFromFd("nvcv-cached", fd.release(), arguments));
+}
+
+bool Daemon::IsFor(const std::string& device) const {
+  const std::string stem = std::filesystem::path(socket_).stem();
+  if (device.empty() || stem == device) return true;
+  if (device.rfind("cuda:", 0) == 0) {
+    return device == "cuda:" + std::to_string(Stats().device().index());
+  }
+  // The first digits of a UUID are enough for people.
+  return device.size() >= 8 && stem.rfind(device, 0) == 0;
 }
 
 std::vector<std::string> Sockets(const GlobalOptions& options) {
@@ -133,7 +133,7 @@ std::vector<Daemon> DaemonsToRead(const GlobalOptions& options) {
   for (const std::string& socket : Sockets(options)) {
     try {
       Daemon daemon(socket, options.timeout);
-      if (!options.address.empty() || IsFor(daemon, options.device)) {
+      if (!options.address.empty() || daemon.IsFor(options.device)) {
         daemons.push_back(std::move(daemon));
       }
     } catch (const Failure& failure) {
