@@ -17,6 +17,7 @@ void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, 
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
 void AddCompletionCommand(CLI::App& app);
 
+void AddEventsCommand(CLI::App& app, const GlobalOptions& options);  // events
 void AddDoctorCommand(CLI::App& app, const GlobalOptions& options);  // doctor
 
 }  // namespace nvcv_cached::cli

@@ -115,6 +115,7 @@ int Run(int argc, char** argv) {
   AddSettingCommands(app, options);
   AddChangeCommands(app, options);
   AddLifecycleCommands(app, options);
+  AddEventsCommand(app, options);
   AddDoctorCommand(app, options);
   AddCompletionCommand(app);
   try {
