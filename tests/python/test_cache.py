@@ -44,7 +44,7 @@ def test_C2_what_is_reserved_is_hit():
     tensors = [make(large) for _ in range(3)]
     after = nvcv.stats()
     assert (after["hits"] - warm["hits"], after["misses"] - warm["misses"]) == (3, 0)
-    assert len({np.asarray(tensor).ctypes.data for tensor in tensors}) == 3
+    assert len({address(tensor) for tensor in tensors}) == 3
     del tensors
     nvcv.reserve(nvcv.Tensor, large, np.uint8, "HW", n=3)  # they are there already
     assert nvcv.stats()["misses"] == warm["misses"] and nvcv.cache_size() == 3
