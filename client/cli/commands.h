@@ -15,6 +15,8 @@ void AddListCommands(CLI::App& app,
 void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit, policy, quota
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
+void AddSnapshotCommand(CLI::App& app, const GlobalOptions& options);
+void AddTopCommand(CLI::App& app, const GlobalOptions& options);
 void AddCompletionCommand(CLI::App& app);
 
 void AddEventsCommand(CLI::App& app, const GlobalOptions& options);  // events

@@ -115,6 +115,8 @@ int Run(int argc, char** argv) {
   AddSettingCommands(app, options);
   AddChangeCommands(app, options);
   AddLifecycleCommands(app, options);
+  AddSnapshotCommand(app, options);
+  AddTopCommand(app, options);
   AddEventsCommand(app, options);
   AddDoctorCommand(app, options);
   AddCompletionCommand(app);
