@@ -64,7 +64,6 @@ class Daemon {
   std::optional<Time> draining_since_;
   Time next_extension_{};
   Time next_alive_{};
-  uint64_t reloads_failed_ = 0;
   enum class Leave : uint8_t { kNo, kInOrder, kAtOnce } leave_ = Leave::kNo;
 };
 

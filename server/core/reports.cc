@@ -79,9 +79,11 @@ PoolReport Books::GetPool() {
           break;
         case BlockState::kDraining:
           report.draining += bytes;
+          ++report.leases_draining;
           break;
         case BlockState::kQuarantined:
           report.quarantined += bytes;
+          ++report.leases_quarantined;
           break;
         case BlockState::kInUse:
         case BlockState::kFree:

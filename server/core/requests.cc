@@ -181,6 +181,7 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
   }
   if (cached && bytes <= kSmallBlockBytes) GrantAhead(*session, request, grant);
   ledger_.effects.emplace_back(std::move(grant));
+  ledger_.totals.acquire_duration.Add(ledger_.clock.Now() - request.received);
   return Outcome::kAnswered;
 }
 
@@ -208,6 +209,7 @@ Requests::Outcome Requests::Refuse(SessionBooks& session, const AcquireRequest& 
   ++session.misses.refused;
   ++MissesOf(session, request.thread_tag).refused;
   ++ledger_.totals.misses_refused;
+  ++ledger_.totals.refused[static_cast<size_t>(refusal.reason)];
   ledger_.effects.emplace_back(std::move(refusal));
   return Outcome::kAnswered;
 }

@@ -34,6 +34,13 @@ std::string SizeOrNone(std::optional<uint64_t> bytes) {
   return bytes ? FormatSize(*bytes) : "none";
 }
 
+// The host's memory is everybody's: nothing of it is foreign.
+uint64_t ForeignBytes(const DeviceInfo& device, uint64_t free_bytes, uint64_t pool_bytes) {
+  if (device.kind == "host") return 0;
+  const uint64_t known = free_bytes + pool_bytes;
+  return device.total_bytes > known ? device.total_bytes - known : 0;
+}
+
 }  // namespace
 
 AdminRequests::AdminRequests(Broker& broker, LiveSettings& settings, std::string socket)
@@ -66,12 +73,15 @@ void AdminRequests::GetStats(v1::Stats* reply) {
   reply->set_epoch(broker_.epoch());
   reply->set_uptime_seconds(
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
+  reply->set_start_time_seconds(std::chrono::duration<double>(start_time_).count());
   const DeviceInfo& device = broker_.device_info();
   reply->mutable_device()->set_kind(device.kind);
   reply->mutable_device()->set_id(device.id);
   reply->mutable_device()->set_name(device.name);
   reply->mutable_device()->set_index(device.index);
   reply->mutable_device()->set_total_bytes(device.total_bytes);
+  reply->mutable_device()->set_pci_bus_id(device.pci_bus_id);
+  reply->mutable_device()->set_driver(device.driver);
   reply->set_socket(socket_);
   for (const SettingText& text : settings_.Get().texts) {
     v1::Setting* setting = reply->add_settings();
@@ -79,14 +89,16 @@ void AdminRequests::GetStats(v1::Stats* reply) {
     setting->set_value(text.value);
     setting->set_origin(OriginName(text.origin));
   }
-  reply->set_device_free_bytes(broker_.DeviceFreeBytes());
+  const uint64_t device_free_bytes = broker_.DeviceFreeBytes();
+  reply->set_device_free_bytes(device_free_bytes);
 
   // Both at one moment: their sums are compared.
   const auto [totals, pool] =
       broker_.With([](Books& books) { return std::pair(books.GetTotals(), books.GetPool()); });
   Fill(pool, reply);
+  reply->set_foreign_bytes(ForeignBytes(device, device_free_bytes, pool.pool_bytes));
+  Fill(totals, reply);
   v1::Totals* counted = reply->mutable_totals();
-  Fill(totals, counted);
   for (size_t i = 0; i < kConnectionRefusals; ++i) {
     (*counted->mutable_connections_refused())[kRefusalNames[i]] =
         broker_.refused_connections(static_cast<ConnectionRefusal>(i));
@@ -94,6 +106,9 @@ void AdminRequests::GetStats(v1::Stats* reply) {
   for (const auto& [code, count] : broker_.DeviceErrors()) {
     (*counted->mutable_device_errors())[code] = count;
   }
+  const Reloads reloads = settings_.reloads();
+  (*counted->mutable_reloads())["ok"] = reloads.ok;
+  (*counted->mutable_reloads())["refused"] = reloads.refused;
 }
 
 void AdminRequests::ListSessions(v1::ListSessionsReply* reply) {

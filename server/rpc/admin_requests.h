@@ -52,6 +52,8 @@ class AdminRequests {
   LiveSettings& settings_;
   const std::string socket_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const std::chrono::system_clock::duration start_time_ =
+      std::chrono::system_clock::now().time_since_epoch();
 };
 
 }  // namespace nvcv_cached::server
