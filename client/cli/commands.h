@@ -13,6 +13,7 @@ void AddStatusCommands(CLI::App& app,
 void AddListCommands(CLI::App& app, const GlobalOptions& options);  // sessions, slabs, leases
 void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit, policy, quota
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
+void AddMetricsCommands(CLI::App& app, const GlobalOptions& options);    // metrics
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
 
 }  // namespace nvcv_cached::cli

@@ -1,12 +1,11 @@
 // sessions, slabs, leases: who holds what.
-#include <pwd.h>
-
 #include <algorithm>
 
 #include "client/cli/commands.h"
 #include "client/cli/daemons.h"
 #include "client/cli/print.h"
 #include "client/cli/table.h"
+#include "client/cli/users.h"
 #include "proto/units.h"
 
 namespace nvcv_cached::cli {
@@ -14,11 +13,6 @@ namespace nvcv_cached::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string UserName(uint32_t uid) {
-  const passwd* entry = ::getpwuid(uid);
-  return entry != nullptr ? entry->pw_name : std::to_string(uid);
-}
 
 // A stopped process, or one that is gone and whose memory is not back.
 Tone ToneOf(const v1::SessionInfo& session) {

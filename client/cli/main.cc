@@ -110,6 +110,7 @@ int Run(int argc, char** argv) {
   AddListCommands(app, options);
   AddSettingCommands(app, options);
   AddChangeCommands(app, options);
+  AddMetricsCommands(app, options);
   AddLifecycleCommands(app, options);
   try {
     // Options are complete before any callback of a command runs.
