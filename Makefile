@@ -11,7 +11,7 @@ binding := $(venv)/.nvcv-cached
 headers := $(wildcard client/include/nvcv_cached/*.h)
 binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test test-long build bench gpu-bundle mutants install format lint lock stubs clean
+.PHONY: help demo test test-long build bench gpu-bundle mutants wheel deb install format lint lock stubs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,8 @@ help:
 	@echo 'make build      build/bin/nvcv-cached, build/bin/nvcv-cachectl, the Python package in .venv'
 	@echo 'make bench      the benchmarks against their budgets, DEVICE=cuda:0 for those of a GPU; JSON in bench-out/'
 	@echo 'make gpu-bundle an archive with the GPU tests and benchmarks, for a machine with a GPU'
+	@echo 'make wheel      dist/*.whl, the Python package with everything that it needs'
+	@echo 'make deb        dist/*.deb: nvcv-cached, libnvcv-cached0, libnvcv-cached-dev'
 	@echo 'make mutants    breaks each rule on purpose; the test of its name must see it'
 	@echo 'make install    programs, library and headers into PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make format     clang-format and ruff rewrite the sources'
@@ -58,7 +60,7 @@ programs: $(venv)/.build
 $(binding): $(binding_sources) $(headers) $(venv)/.build | programs
 	CMAKE_PREFIX_PATH=$(CURDIR)/$(stage) CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(python) -m pip install --quiet \
 	  --disable-pip-version-check --no-build-isolation --no-deps --no-index --force-reinstall \
-	  --config-settings=build-dir=$(CURDIR)/build/python ./python_client
+	  --config-settings=build-dir=$(CURDIR)/build/python --config-settings=cmake.define.NVCV_CACHED_CONTENT= ./python_client
 	@touch $@
 
 build: programs $(binding)
@@ -90,6 +92,14 @@ gpu-bundle: programs
 	cmake -S . -B build -DNVCV_CACHED_BENCH=ON >/dev/null
 	cmake --build build --parallel $(JOBS)
 	$(python) deploy/gpu_bundle/make_bundle.py --build build --out build/nvcv-cached-gpu.tar.gz
+
+# What a release consists of, in dist/.
+wheel: programs
+	$(python) deploy/wheel/make_wheel.py --build build --out dist
+
+deb: programs
+	cpack -G DEB --config build/CPackConfig.cmake -B build/packages
+	@mkdir -p dist && cp build/packages/*.deb dist/ && rm -r build/packages
 
 mutants: build
 	$(python) tests/mutants/run.py

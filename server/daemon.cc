@@ -19,6 +19,7 @@ namespace {
 using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kDrainLook{20};
 constexpr std::chrono::milliseconds kExtension{5'000};
+constexpr std::chrono::milliseconds kStatusEvery{5'000};
 // A signal to the whole group reaches us twice where a stand-in passes it on: within this it is
 // one.
 constexpr std::chrono::milliseconds kSameSignal{500};
@@ -35,6 +36,12 @@ PoolReport Pool(Broker& broker) {
   return broker.With([](Books& books) { return books.GetPool(); });
 }
 
+std::vector<Pulse> AllPulses(const Daemon::Parts& parts) {
+  std::vector<Pulse> pulses = parts.broker.Pulses();
+  for (Pulse& pulse : parts.rpc.Pulses()) pulses.push_back(std::move(pulse));
+  return pulses;
+}
+
 }  // namespace
 
 void BlockSignals() {
@@ -44,12 +51,13 @@ void BlockSignals() {
   ::signal(SIGXFSZ, SIG_IGN);  // a slab beyond RLIMIT_FSIZE is an error, not the end
 }
 
-Daemon::Daemon(const Parts& parts) : parts_(parts) {
+Daemon::Daemon(const Parts& parts) : parts_(parts), liveness_(AllPulses(parts)) {
   const sigset_t set = Signals();
   signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 bool Daemon::Run() {
+  parts_.manager.Ready(Status());
   while (leave_ == Leave::kNo) {
     int timeout_ms = -1;
     if (const std::optional<Time> next = NextMoment()) {
@@ -64,7 +72,7 @@ bool Daemon::Run() {
     CheckDrain();
     TellManager();
   }
-  parts_.manager.Stopping();
+  if (!draining_since_) parts_.manager.Stopping();
   return leave_ == Leave::kInOrder;
 }
 
@@ -72,7 +80,7 @@ std::optional<Daemon::Time> Daemon::NextMoment() const {
   std::optional<Time> next;
   auto at = [&](Time time) { next = next ? std::min(*next, time) : time; };
   if (draining_since_) at(Steady::now() + kDrainLook);
-  if (parts_.manager.watchdog()) at(next_alive_);
+  if (parts_.manager.is_there()) at(next_word_);
   if (const auto idle_exit = parts_.settings.Get().idle_exit; idle_exit && !draining_since_) {
     // While somebody is there, it cannot be time before one whole idle time from now.
     at(parts_.broker.IdleSince().value_or(Steady::now()) + *idle_exit);
@@ -111,6 +119,7 @@ void Daemon::Drain(const std::string& why) {
   LogInfo(Event("drain")
               .With("why", why)
               .With("timeout", timeout ? absl::StrCat(timeout->count(), "ms") : "never"));
+  parts_.manager.Stopping();
   parts_.broker.Drain();
   draining_since_ = Steady::now();
 }
@@ -188,7 +197,7 @@ void Daemon::Reload() {
                  .With("failed", parts_.settings.CountReload(&Reloads::refused).refused)
                  .With("error", std::string(read.status().message()))
                  .With("hint", "everything stays as it was"));
-    parts_.manager.Ready();
+    parts_.manager.Ready(Status());
     return;
   }
   const Reloaded reloaded = parts_.settings.Change([&](DaemonSettings& settings) {
@@ -218,7 +227,7 @@ void Daemon::Reload() {
                    .With("needs_restart", absl::StrJoin(reloaded.needs_restart, " "))
                    .With("hint", "these stay as they were until the daemon starts again"));
   }
-  parts_.manager.Ready();
+  parts_.manager.Ready(Status());
 }
 
 void Daemon::LogSnapshot() {
@@ -262,14 +271,41 @@ void Daemon::LogSnapshot() {
   }
 }
 
-void Daemon::TellManager() {
-  const auto watchdog = parts_.manager.watchdog();
-  if (!watchdog || Steady::now() < next_alive_) return;
+std::string Daemon::Status() {
   const PoolReport pool = Pool(parts_.broker);
-  parts_.manager.Alive(absl::StrCat(pool.sessions, " sessions, ", FormatSize(pool.cache_bytes),
-                                    " of ", FormatSize(pool.limit_bytes), " cached, pool ",
-                                    FormatSize(pool.pool_bytes)));
-  next_alive_ = Steady::now() + *watchdog / 2;
+  std::string status =
+      absl::StrCat(pool.sessions, " sessions, ", FormatSize(pool.cache_bytes), " of ",
+                   FormatSize(pool.limit_bytes), " cached, pool ", FormatSize(pool.pool_bytes));
+  if (parts_.broker.state() == ServingState::kDraining) {
+    status = absl::StrCat("draining, ", FormatSize(pool.in_use), " in use; ", status);
+  }
+  if (!hung_.empty()) status = absl::StrCat("hangs: ", hung_, "; ", status);
+  return status;
+}
+
+void Daemon::TellManager() {
+  if (!parts_.manager.is_there() || Steady::now() < next_word_) return;
+  const auto watchdog = parts_.manager.watchdog();
+  if (!watchdog) {
+    parts_.manager.Status(Status());
+    next_word_ = Steady::now() + kStatusEvery;
+    return;
+  }
+  // A hang is seen within half of the watchdog's time; then it is left to the manager.
+  const std::string hung = absl::StrJoin(liveness_.Beat(Steady::now(), *watchdog / 2), " ");
+  if (hung != std::exchange(hung_, hung) && !hung.empty()) {
+    LogError(
+        Event("hang")
+            .With("threads", hung)
+            .With("hint",
+                  "the service manager ends a daemon that stays so; clients keep what they use"));
+  }
+  if (hung.empty()) {
+    parts_.manager.Alive(Status());
+  } else {
+    parts_.manager.Status(Status());
+  }
+  next_word_ = Steady::now() + *watchdog / 4;
 }
 
 }  // namespace nvcv_cached::server

@@ -1,7 +1,7 @@
 // A daemon that serves: its signals, its draining, its reloads, its leaving when idle.
 //
 // Run is the main thread's loop. It sleeps until a signal or a moment that matters (the end of an
-// idle time, of a drain, the service manager's watchdog); without any of these it uses no CPU.
+// idle time, of a drain, the service manager's next word); without any of these it uses no CPU.
 //
 //   serving --TERM, INT, idle--> draining --nothing in use, or timeout--> left
 //                                draining --TERM, INT--> left at once
@@ -21,6 +21,7 @@
 #include "server/config/settings_reader.h"
 #include "server/log/log_sink.h"
 #include "server/rpc/broker.h"
+#include "server/rpc/liveness.h"
 #include "server/rpc/server.h"
 #include "server/service_manager.h"
 
@@ -58,12 +59,15 @@ class Daemon {
   void CheckIdle();
   void CheckDrain();
   void TellManager();
+  std::string Status();
 
   Parts parts_;
   UniqueFd signals_;
   std::optional<Time> draining_since_;
   Time next_extension_{};
-  Time next_alive_{};
+  Liveness liveness_;
+  std::string hung_;  // threads that do not answer
+  Time next_word_{};  // to the service manager
   enum class Leave : uint8_t { kNo, kInOrder, kAtOnce } leave_ = Leave::kNo;
 };
 

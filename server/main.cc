@@ -1,7 +1,4 @@
 // nvcv-cached: the only place where concrete types meet.
-//
-// Exit: 0 asked to stop; 1 failure; 2 bad flag or setting; 3 another daemon on this device; 4 no
-// usable device; 5 no right to socket or lock.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -24,12 +21,15 @@
 #include "proto/socket_paths.h"
 #include "proto/units.h"
 #include "proto/version.h"
+#include "server/activation.h"
+#include "server/all_devices.h"
 #include "server/chosen_device.h"
 #include "server/config/command_line.h"
 #include "server/config/live_settings.h"
 #include "server/config/settings_reader.h"
 #include "server/core/clock.h"
 #include "server/daemon.h"
+#include "server/exit_code.h"
 #include "server/high_pid.h"
 #include "server/lock_file.h"
 #include "server/log/log_sink.h"
@@ -40,8 +40,6 @@
 
 namespace nvcv_cached::server {
 namespace {
-
-enum ExitCode { kStopped = 0, kFailed = 1, kUsage = 2, kAnother = 3, kNoDevice = 4, kNoRight = 5 };
 
 constexpr std::chrono::milliseconds kShutdownGrace{500};
 constexpr uint64_t kSmallSlabBytes = uint64_t{4} << 20;
@@ -187,8 +185,14 @@ void LogForeign(const DeviceInfo& info, uint64_t free_bytes) {
                        "the processes that map them let go or exit"));
 }
 
+// What a daemon may have been given by who started it.
+struct Inherited {
+  std::optional<ListeningSockets> sockets;  // the service manager's
+  UniqueFd relay;                           // to the stand-in (high_pid.h)
+};
+
 int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const DaemonSettings& settings,
-          LogSink& log, UniqueFd relay, std::chrono::steady_clock::time_point begin) {
+          LogSink& log, Inherited inherited, std::chrono::steady_clock::time_point begin) {
   const std::string directory = settings.socket.substr(0, settings.socket.rfind('/'));
   if (absl::Status made = PrepareDirectory(directory, reader.scope()); !made.ok()) {
     return Fail(kNoRight, "no-directory", made);
@@ -207,12 +211,14 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
   broker.OnStateChange(
       [&](ServingState state) { rpc.SetServing(state == ServingState::kServing); });
   AdminService admin(broker, live, rpc.peers(), settings.socket);
-  if (absl::Status started = rpc.Start({admin.service()}); !started.ok()) {
+  const bool sockets_are_ours = !inherited.sockets;
+  if (absl::Status started = rpc.Start({admin.service()}, std::move(inherited.sockets));
+      !started.ok()) {
     rpc.Shutdown(std::chrono::milliseconds(0));  // the service goes before the server does
     return Fail(CodeOf(started), "no-socket", started);
   }
-  const bool has_stand_in = static_cast<bool>(relay);
-  ServiceManager manager(std::move(relay));
+  const bool has_stand_in = static_cast<bool>(inherited.relay);
+  ServiceManager manager(std::move(inherited.relay));
   Daemon daemon({.broker = broker,
                  .rpc = rpc,
                  .settings = live,
@@ -224,11 +230,12 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
   LogInfo(Event("ready")
               .With("socket", settings.socket)
               .With("in", absl::StrFormat("%.2fs", took.count())));
-  manager.Ready();
 
   if (!daemon.Run()) {
-    ::unlink(settings.socket.c_str());
-    ::unlink(absl::StrCat(settings.socket, std::string(kDescriptorSuffix)).c_str());
+    if (sockets_are_ours) {
+      ::unlink(settings.socket.c_str());
+      ::unlink(absl::StrCat(settings.socket, std::string(kDescriptorSuffix)).c_str());
+    }
     ::_exit(kStopped);
   }
   const std::string last = absl::StrCat(settings.socket, std::string(kLastSuffix));
@@ -249,9 +256,13 @@ int Main(int argc, char** argv, char** variables) {
     return kStopped;
   }
   const CommandLine& command_line = std::get<CommandLine>(*parsed);
-  const SettingsReader reader(command_line, variables);
+  absl::StatusOr<std::optional<ListeningSockets>> sockets = TakeActivatedSockets();
+  if (!sockets.ok()) return Usage(sockets.status());
+  const SettingsReader reader(command_line, variables,
+                              *sockets ? (*sockets)->session.path() : std::string());
   const absl::StatusOr<std::string> name = reader.Device();
   if (!name.ok()) return Usage(name.status());
+  if (*name == "all") return RunOnAllDevices(reader, argc, argv);
 
   UniqueFd relay;
   if (*name != "host" && CudaDriver::IsInstalled() && !command_line.check_config) {
@@ -283,7 +294,7 @@ int Main(int argc, char** argv, char** variables) {
     LogWarning(Event("unknown-variable").With("name", variable));
   }
   RaiseDescriptorLimit();
-  return Serve(reader, *device, *settings, *log, std::move(relay), begin);
+  return Serve(reader, *device, *settings, *log, {*std::move(sockets), std::move(relay)}, begin);
 }
 
 }  // namespace

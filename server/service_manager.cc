@@ -54,7 +54,9 @@ void ServiceManager::Send(const std::string& message) {
            reinterpret_cast<const sockaddr*>(&to), length);
 }
 
-void ServiceManager::Ready() { Send("READY=1"); }
+void ServiceManager::Ready(const std::string& status) {
+  Send(absl::StrCat("READY=1\nSTATUS=", status));
+}
 
 void ServiceManager::Reloading() {
   timespec now{};
@@ -68,6 +70,8 @@ void ServiceManager::Stopping() { Send("STOPPING=1"); }
 void ServiceManager::Alive(const std::string& status) {
   Send(absl::StrCat("WATCHDOG=1\nSTATUS=", status));
 }
+
+void ServiceManager::Status(const std::string& status) { Send(absl::StrCat("STATUS=", status)); }
 
 void ServiceManager::ExtendTimeout(std::chrono::milliseconds more) {
   Send(absl::StrCat("EXTEND_TIMEOUT_USEC=", int64_t{more.count()} * 1000));

@@ -19,10 +19,11 @@ class ServiceManager {
   // How often Alive is due at least; nullopt: nobody watches.
   std::optional<std::chrono::milliseconds> watchdog() const { return watchdog_; }
 
-  void Ready();
+  void Ready(const std::string& status);
   void Reloading();
   void Stopping();
-  void Alive(const std::string& status);
+  void Alive(const std::string& status);   // feeds the watchdog
+  void Status(const std::string& status);  // only says it
   void ExtendTimeout(std::chrono::milliseconds more);
   void Send(const std::string& message);  // as the protocol has it
 

@@ -9,11 +9,15 @@
 namespace nvcv_cached::cli {
 
 void AddStatusCommands(CLI::App& app,
-                       const GlobalOptions& options);               // status, stats, ping, version
-void AddListCommands(CLI::App& app, const GlobalOptions& options);  // sessions, slabs, leases
+                       const GlobalOptions& options);  // status, stats, ping, version
+void AddListCommands(CLI::App& app,
+                     const GlobalOptions& options);  // sessions, slabs, leases, misses
 void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit, policy, quota
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
 void AddMetricsCommands(CLI::App& app, const GlobalOptions& options);    // metrics
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
+void AddCompletionCommand(CLI::App& app);
+
+void AddDoctorCommand(CLI::App& app, const GlobalOptions& options);  // doctor
 
 }  // namespace nvcv_cached::cli

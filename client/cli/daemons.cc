@@ -82,12 +82,6 @@ std::vector<std::string> FilesWith(const std::string& extension) {
   return {found.begin(), found.end()};
 }
 
-bool IsFor(const Daemon& daemon, const std::string& device) {
-  const bool by_index = device.rfind("cuda:", 0) == 0;
-  return Names(device, std::filesystem::path(daemon.socket()).stem(),
-               by_index ? daemon.Stats().device().index() : -1);
-}
-
 }  // namespace
 
 Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
@@ -107,6 +101,12 @@ bool Names(const std::string& name, const std::string& device, int index) {
   if (name.rfind("cuda:", 0) == 0) return name == "cuda:" + std::to_string(index);
   // The first digits of a UUID are enough for people.
   return name.size() >= 8 && device.rfind(name, 0) == 0;
+}
+
+bool Daemon::IsFor(const std::string& device) const {
+  const bool by_index = device.rfind("cuda:", 0) == 0;
+  return Names(device, std::filesystem::path(socket_).stem(),
+               by_index ? Stats().device().index() : -1);
 }
 
 std::vector<std::string> Sockets(const GlobalOptions& options) {
@@ -131,7 +131,7 @@ std::vector<Daemon> DaemonsToRead(const GlobalOptions& options) {
   for (const std::string& socket : Sockets(options)) {
     try {
       Daemon daemon(socket, options.timeout);
-      if (!options.address.empty() || IsFor(daemon, options.device)) {
+      if (!options.address.empty() || daemon.IsFor(options.device)) {
         daemons.push_back(std::move(daemon));
       }
     } catch (const Failure& failure) {

@@ -39,6 +39,9 @@ class Daemon {
     return reply;
   }
 
+  // Its device has that name: a UUID or its first digits, cuda:N or host; everyone's is "".
+  bool IsFor(const std::string& device) const;
+
   v1::Stats Stats() const { return Call(&v1::Admin::Stub::GetStats, v1::GetStatsRequest()); }
 
  private:

@@ -1,4 +1,4 @@
-// sessions, slabs, leases: who holds what.
+// sessions, slabs, leases: who holds what; misses: which shapes the cache did not have.
 #include <algorithm>
 
 #include "client/cli/commands.h"
@@ -148,6 +148,31 @@ void Leases(const GlobalOptions& options, uint64_t session, const std::string& s
   Show(table, options);
 }
 
+void Misses(const GlobalOptions& options, uint64_t session) {
+  Table table({{"SPEC", "spec"},
+               {"BYTES", "size_bytes", true},
+               {"MISSES", "misses", true},
+               {"POOL", "pool", true},
+               {"RECLAIM", "reclaim", true},
+               {"GROW", "grow", true},
+               {"REFUSED", "refused", true}});
+  v1::ListMissesRequest request;
+  request.set_session(session);
+  for (const Daemon& daemon : DaemonsToRead(options)) {
+    const auto reply = daemon.Call(&v1::Admin::Stub::ListMisses, request);
+    for (const v1::SpecMisses& m : reply.specs()) {
+      const uint64_t sum =
+          m.misses_pool() + m.misses_reclaim() + m.misses_grow() + m.misses_refused();
+      Cell spec = Text(m.spec());
+      if (m.spec().empty()) spec.text = "(others)";
+      table.Add({spec, Bytes(m.size_bytes()), Number(sum), Number(m.misses_pool()),
+                 Number(m.misses_reclaim()), Number(m.misses_grow()), Number(m.misses_refused())},
+                {{"socket", daemon.socket()}});
+    }
+  }
+  Show(table, options);
+}
+
 }  // namespace
 
 void AddListCommands(CLI::App& app, const GlobalOptions& options) {
@@ -166,6 +191,17 @@ void AddListCommands(CLI::App& app, const GlobalOptions& options) {
       ->check(CLI::IsMember({"in-use", "idle", "draining", "quarantined"}))
       ->option_text("in-use|idle|draining|quarantined");
   leases->callback([&options, session, state] { Leases(options, *session, *state); });
+
+  CLI::App* misses =
+      app.add_subcommand("misses", "Which shapes miss, and what it took to serve them");
+  misses->footer(
+      "POOL a free block served; RECLAIM idle objects were taken first; GROW a new slab was made;\n"
+      "REFUSED there was no room. (others): the rare ones that the daemon keeps no row for.");
+  auto of = std::make_shared<uint64_t>(0);
+  misses->add_option("--session", *of, "Of one session only")
+      ->check(CLI::PositiveNumber)
+      ->option_text("ID");
+  misses->callback([&options, of] { Misses(options, *of); });
 }
 
 }  // namespace nvcv_cached::cli

@@ -112,6 +112,8 @@ int Run(int argc, char** argv) {
   AddChangeCommands(app, options);
   AddMetricsCommands(app, options);
   AddLifecycleCommands(app, options);
+  AddDoctorCommand(app, options);
+  AddCompletionCommand(app);
   try {
     // Options are complete before any callback of a command runs.
     app.parse_complete_callback([&] {

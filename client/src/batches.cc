@@ -137,8 +137,7 @@ const Tensor& TensorBatch::at(std::int64_t index) const {
 
 void TensorBatch::set(std::int64_t index, const Tensor& tensor) {
   CheckIndex(index, size(), "set");
-  // The only tensor may be replaced by one of another kind.
-  if (size() > 1) CheckSame(tensors()[index == 0 ? 1 : 0], tensor);
+  CheckSame(tensors().front(), tensor);
   (*tensors_)[static_cast<std::size_t>(index)] = tensor;
 }
 

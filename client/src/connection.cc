@@ -10,7 +10,6 @@
 #include "client/src/autostart.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
-#include "client/src/host_memory.h"
 #include "client/src/link.h"
 #include "client/src/log.h"
 #include "client/src/opening.h"
@@ -18,6 +17,7 @@
 #include "client/src/utf8.h"
 #include "client/src/wait.h"
 #include "nvcv_cached/v1/session.pb.h"
+#include "proto/host_memory.h"
 #include "proto/units.h"
 
 namespace nvcv_cached::client {
@@ -315,7 +315,7 @@ absl::StatusOr<Device> Connection::CurrentDevice() {
 absl::StatusOr<uint64_t> Connection::DeviceBytes() {
   absl::StatusOr<Settings> settings = SettingsNow();
   if (!settings.ok()) return settings.status();
-  return settings->device_bytes != 0 ? settings->device_bytes : HostMemoryBytes();
+  return settings->device_bytes != 0 ? settings->device_bytes : ReadHostMemory().total_bytes;
 }
 
 absl::StatusOr<std::string> Connection::GpuUuid() {

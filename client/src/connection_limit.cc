@@ -3,18 +3,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/connection.h"
-#include "client/src/host_memory.h"
 #include "client/src/link.h"
 #include "client/src/log.h"
 #include "client/src/wait_scope.h"
 #include "nvcv_cached/v1/session.pb.h"
+#include "proto/host_memory.h"
 #include "proto/units.h"
 
 namespace nvcv_cached::client {
 
 // Said once, as soon as the device is known.
 void Connection::WarnOfLimit() {
-  uint64_t total = settings_->device == "host" ? HostMemoryBytes() : settings_->device_bytes;
+  uint64_t total =
+      settings_->device == "host" ? ReadHostMemory().total_bytes : settings_->device_bytes;
   if (device_) total = device_->total_bytes();
   if (limit_warned_ || !limit_bytes_ || total == 0 || *limit_bytes_ <= total) return;
   limit_warned_ = true;

@@ -35,6 +35,10 @@ class Fencer {
   // The same for another stream, beside the current one.
   virtual void HandOutOn(Item& item, const std::shared_ptr<StreamState>& stream) = 0;
 
+  // The same, and what that stream is given from here on runs after what the others that the memory
+  // was handed out to have now.
+  virtual void HandOutAfter(Item& item, const std::shared_ptr<StreamState>& stream) = 0;
+
   // nullopt: nothing was handed out, the fence before still holds.
   virtual std::optional<lease_table::Fence> AtRelease(Item& item) noexcept = 0;
 

@@ -123,6 +123,11 @@ class alignas(lease_table::kLine) Item {
     handed_out.store(true, std::memory_order_relaxed);
     fencer->HandOutOn(*this, stream);
   }
+  void HandOutAfter(const std::shared_ptr<StreamState>& stream) {
+    if (fencer == nullptr) return;
+    handed_out.store(true, std::memory_order_relaxed);
+    fencer->HandOutAfter(*this, stream);
+  }
 
  private:
   bool FenceIsDue() const noexcept {

@@ -36,4 +36,10 @@ void Resource::record_stream(const Stream& stream) const {
   item_->HandOutOn(stream.state_);
 }
 
+void Resource::submit_stream_sync(const Stream& stream) const {
+  if (item_ == nullptr) return;
+  client::RefuseInForkedChild();
+  item_->HandOutAfter(stream.state_);
+}
+
 }  // namespace nvcv_cached

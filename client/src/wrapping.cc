@@ -31,6 +31,10 @@ void WrappedFencer::HandOutOn(Item&, const std::shared_ptr<StreamState>& stream)
   if (parent_ != nullptr) parent_->HandOutOn(stream);
 }
 
+void WrappedFencer::HandOutAfter(Item&, const std::shared_ptr<StreamState>& stream) {
+  if (parent_ != nullptr) parent_->HandOutAfter(stream);
+}
+
 Wrapping::Wrapping(Item* parent_item, Foreign foreign, Counts counts)
     : parent(parent_item),
       owner(std::move(foreign.owner)),

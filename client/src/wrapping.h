@@ -27,6 +27,7 @@ class WrappedFencer final : public Fencer {
   WrappedFencer(Item* parent, int device_ordinal) : parent_(parent), device_(device_ordinal) {}
   void HandOut(Item& item) override;
   void HandOutOn(Item& item, const std::shared_ptr<StreamState>& stream) override;
+  void HandOutAfter(Item& item, const std::shared_ptr<StreamState>& stream) override;
   std::optional<lease_table::Fence> AtRelease(Item&) noexcept override { return std::nullopt; }
   int device_ordinal() const override { return device_; }
 

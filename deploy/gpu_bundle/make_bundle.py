@@ -9,19 +9,17 @@ or newer; libstdc++ is taken from the machine unless that is older than the one 
 """
 
 import argparse
-import re
 import shutil
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "deploy"))
+
+from shared_objects import COMPILER, GLIBC, needed_by, run  # noqa: E402
+
 LARGEST = 48 << 20
-# Of glibc: must be the machine's own, as its loader is.
-GLIBC = re.compile(r"^(ld-linux|lib(c|m|dl|rt|pthread|resolv|util|anl|mvec|nsl|BrokenLocale|thread_db|nss_\w+)\.so)")
-# Of the compiler: the machine's own serves, for programs that are built there need it as new as their compiler.
-COMPILER = re.compile(r"^lib(stdc\+\+|gcc_s)\.so")
 PROGRAMS = ("device_test", "demo_worker", "device_importer", "e2e_probe", "gpu_*", "*_benchmark")
 SOURCES = (
     "python_client",
@@ -34,20 +32,6 @@ SOURCES = (
     "README.md",
     "LICENSE",
 )
-
-
-def run(*command):
-    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
-
-
-def needed_by(path):
-    """Name and place of the shared objects that the loader would map."""
-    for line in run("ldd", path).splitlines():
-        found = re.match(r"\s*(\S+) => (/\S+)", line)
-        if found:
-            yield found.group(1), Path(found.group(2))
-        elif "not found" in line:
-            raise SystemExit(f"{path}: {line.strip()}")
 
 
 def copy_libraries(bundle):

@@ -213,14 +213,19 @@ absl::StatusOr<std::string> ChooseDevice(const Source& source) {
   const Sourced found = reader.Find("device", "");
   absl::string_view rest = found.text;
   uint32_t number = 0;
-  if (found.origin == Origin::kDefault || found.text == "host" || absl::StartsWith(rest, "GPU-") ||
-      absl::StartsWith(rest, "MIG-") ||
+  if (found.text == "all" && reader.IsSet("socket")) {
+    reader.Fail("socket", reader.Find("socket", ""),
+                "one path for the daemons of all devices; do: leave it out, or name one device");
+    return reader.status();
+  }
+  if (found.origin == Origin::kDefault || found.text == "host" || found.text == "all" ||
+      absl::StartsWith(rest, "GPU-") || absl::StartsWith(rest, "MIG-") ||
       (absl::ConsumePrefix(&rest, "cuda:") && absl::SimpleAtoi(rest, &number))) {
     return found.text;
   }
   reader.Fail("device", found,
               absl::StrCat("\"", found.text,
-                           "\" is no device; do: write host, cuda:N, GPU-uuid or MIG-uuid"));
+                           "\" is no device; do: write host, cuda:N, GPU-uuid, MIG-uuid or all"));
   return reader.status();
 }
 

@@ -54,7 +54,7 @@ inline constexpr std::chrono::milliseconds kForever = std::chrono::hours(24 * 36
 Scope ScopeOf(bool asked_for_system);  // or RUNTIME_DIRECTORY says so
 std::string DefaultConfigPath(Scope scope);
 
-// host, cuda:N, GPU-uuid, MIG-uuid; "" when nobody says: the first GPU, without a driver the host.
+// host, cuda:N, GPU-uuid, MIG-uuid, all; "" when nobody says: the first GPU, without a driver the host.
 // INVALID_ARGUMENT.
 absl::StatusOr<std::string> ChooseDevice(const Source& source);
 

@@ -7,10 +7,11 @@
 
 namespace nvcv_cached::server {
 
-SettingsReader::SettingsReader(CommandLine command_line, char** variables)
+SettingsReader::SettingsReader(CommandLine command_line, char** variables, std::string activated)
     : command_line_(std::move(command_line)),
       environment_(ReadEnvironment(variables)),
-      scope_(ScopeOf(command_line_.system)) {}
+      scope_(ScopeOf(command_line_.system)),
+      activated_(std::move(activated)) {}
 
 Sourced SettingsReader::ConfigPath() const {
   const Source merged = Merge({&environment_.keys, &command_line_.flags});
@@ -43,8 +44,17 @@ absl::StatusOr<DaemonSettings> SettingsReader::Read(const DeviceInfo& device) co
   const Source none;
   const auto section = file->devices.find(device.id);
   const Source* of_device = section == file->devices.end() ? &none : &section->second;
-  absl::StatusOr<DaemonSettings> settings = ParseSettings(
-      Merge({&file->top, of_device, &environment_.keys, &command_line_.flags}), device, scope_);
+  Source merged = Merge({&file->top, of_device, &environment_.keys, &command_line_.flags});
+  if (!activated_.empty()) {
+    const Sourced ours{.text = activated_, .origin = Origin::kEnvironment, .where = "LISTEN_FDS"};
+    const Sourced& socket = merged.try_emplace("socket", ours).first->second;
+    if (socket.text != activated_) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          socket.where, ": \"", socket.text, "\", but the service manager listens at \"",
+          activated_, "\" (LISTEN_FDS); do: name one of the two"));
+    }
+  }
+  absl::StatusOr<DaemonSettings> settings = ParseSettings(merged, device, scope_);
   if (!settings.ok()) return settings;
   const Sourced path = ConfigPath();
   settings->texts.push_back({.key = "config",

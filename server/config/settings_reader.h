@@ -14,7 +14,8 @@ namespace nvcv_cached::server {
 
 class SettingsReader {
  public:
-  SettingsReader(CommandLine command_line, char** variables);
+  // `activated`: where the service manager's socket is; nobody may name another. "": there is none.
+  SettingsReader(CommandLine command_line, char** variables, std::string activated = "");
 
   // Before the device is known; "" when nobody names one. INVALID_ARGUMENT.
   absl::StatusOr<std::string> Device() const;
@@ -31,6 +32,7 @@ class SettingsReader {
   const CommandLine command_line_;
   const Environment environment_;
   const Scope scope_;
+  const std::string activated_;
 };
 
 // The lines of --check-config.

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "proto/lease_table.h"
+#include "server/core/report.h"
 #include "server/core/types.h"
 
 namespace nvcv_cached::server::core {
@@ -46,8 +47,9 @@ struct Lease {
   uint32_t search = 0;              // the last search that looked at it
   LeaseState state = LeaseState::kVacant;
   SizeClass size_class = SizeClass::kSmall;
-  bool reused = false;  // seen to have been hit
-  bool lied = false;    // its word was nonsense once: in use until the process is proven gone
+  BlockState seen = BlockState::kInUse;  // when the last report looked
+  bool reused = false;                   // seen to have been hit
+  bool lied = false;  // its word was nonsense once: in use until the process is proven gone
 
   bool leased() const { return state == LeaseState::kCached || state == LeaseState::kDetached; }
 };

@@ -115,6 +115,7 @@ struct Ledger {
   std::optional<TimePoint> idle_counted;
   uint64_t freed = 0;  // counts blocks that became free; who waits looks whether it has changed
   Totals totals;
+  MissTable misses_by_spec{256};  // of all sessions, those that have ended too
   Effects effects;
 
  private:

@@ -79,6 +79,23 @@ struct LeaseReport {
   bool cached = false;
 };
 
+// The misses of one spec; an empty spec: of those that found no room in the table.
+struct MissReport {
+  std::string spec;         // printable ASCII
+  uint64_t size_bytes = 0;  // the largest request
+  uint64_t pool = 0, reclaim = 0, grow = 0, refused = 0;
+  uint64_t sum() const { return pool + reclaim + grow + refused; }
+};
+
+// Everything at one moment: the sums over sessions, extents and leases are those of the pool.
+struct MapReport {
+  Totals totals;
+  PoolReport pool;
+  std::vector<SessionReport> sessions;
+  std::vector<SlabReport> slabs;
+  std::vector<LeaseReport> leases;
+};
+
 // What counts toward the limit in a scope.
 struct ScopeReport {
   uint64_t items = 0, bytes = 0;

@@ -41,38 +41,26 @@ std::string SpecOf(const Lease& lease) {
   return core::Printable(text, lease_table::kSpecBytes);
 }
 
+// Every lease is looked at once: a client may change its word at any time, and sums are to agree.
+void See(Books::Impl& impl) {
+  impl.LookAtEverything();
+  for (auto& [id, session] : impl.ledger.sessions) {
+    session->ForEachLease([&](Lease& lease) { lease.seen = StateOf(impl.ledger, lease); });
+  }
+}
+
 double Seconds(TimePoint::duration duration) {
   return std::max(0.0, std::chrono::duration<double>(duration).count());
 }
 
-}  // namespace
-
-Totals Books::GetTotals() {
-  Turn turn(*impl_);
-  core::Hits hits = impl_->hits_of_ended;
-  for (auto& [id, session] : impl_->ledger.sessions) {
-    session->SumCounters();
-    hits.exact = SaturatingAdd(hits.exact, session->hits.exact);
-    hits.size_class = SaturatingAdd(hits.size_class, session->hits.size_class);
-    hits.depot = SaturatingAdd(hits.depot, session->hits.depot);
-  }
-  Totals totals = impl_->ledger.totals;
-  totals.hits_exact = hits.exact;
-  totals.hits_size_class = hits.size_class;
-  totals.hits_depot = hits.depot;
-  return totals;
-}
-
-PoolReport Books::GetPool() {
-  Turn turn(*impl_);
-  impl_->LookAtEverything();
-  const core::Ledger& ledger = impl_->ledger;
+// The three below are of what See saw.
+PoolReport PoolSeen(const core::Ledger& ledger) {
   PoolReport report;
   for (const auto& [id, session] : ledger.sessions) {
     session->ForEachLease([&](const Lease& lease) {
       const uint64_t bytes = lease.size_bytes;
       report.slack += lease.extent->size - bytes;
-      switch (StateOf(ledger, lease)) {
+      switch (lease.seen) {
         case BlockState::kIdle:
           report.idle += bytes;
           ++report.leases_idle;
@@ -106,10 +94,7 @@ PoolReport Books::GetPool() {
   return report;
 }
 
-std::vector<SessionReport> Books::GetSessions() {
-  Turn turn(*impl_);
-  impl_->LookAtEverything();
-  const core::Ledger& ledger = impl_->ledger;
+std::vector<SessionReport> SessionsSeen(core::Ledger& ledger) {
   std::vector<SessionReport> reports;
   for (auto& [id, session] : ledger.sessions) {
     session->SumCounters();
@@ -126,7 +111,7 @@ std::vector<SessionReport> Books::GetSessions() {
     uint64_t used_ms = session->opened_ms;
     session->ForEachLease([&](const Lease& lease) {
       used_ms = std::max(used_ms, session->LastUsedMs(lease, ledger.now_ms));
-      const BlockState state = StateOf(ledger, lease);
+      const BlockState state = lease.seen;
       if (state == BlockState::kDraining) return;
       ++report.leases;
       (state == BlockState::kIdle          ? report.idle
@@ -145,10 +130,7 @@ std::vector<SessionReport> Books::GetSessions() {
   return reports;
 }
 
-std::vector<SlabReport> Books::GetSlabs() {
-  Turn turn(*impl_);
-  impl_->LookAtEverything();
-  const core::Ledger& ledger = impl_->ledger;
+std::vector<SlabReport> SlabsSeen(const core::Ledger& ledger) {
   std::vector<SlabReport> reports;
   for (const auto& [id, slab] : ledger.pool.slabs()) {
     if (slab->state == core::SlabState::kAllocating) continue;
@@ -163,13 +145,89 @@ std::vector<SlabReport> Books::GetSlabs() {
       if (e->lease == nullptr) {
         report.extents.push_back({e->offset, e->size, BlockState::kFree, 0});
       } else {
-        report.extents.push_back(
-            {e->offset, e->size, StateOf(ledger, *e->lease), e->lease->session->id});
+        report.extents.push_back({e->offset, e->size, e->lease->seen, e->lease->session->id});
       }
     }
     reports.push_back(std::move(report));
   }
   return reports;
+}
+
+LeaseReport LeaseSeen(const core::Ledger& ledger, const Lease& lease) {
+  const SessionBooks& session = *lease.session;
+  LeaseReport report;
+  report.session = session.id;
+  report.slot = lease.slot;
+  report.session_name = core::Printable(session.options.name, kNameBytes);
+  report.state = lease.seen;
+  report.size_bytes = lease.size_bytes;
+  report.block = {lease.extent->slab->id, lease.extent->offset, lease.extent->size};
+  report.spec = SpecOf(lease);
+  if (report.state == BlockState::kIdle) {
+    report.idle_seconds =
+        static_cast<double>(ledger.now_ms - session.LastUsedMs(lease, ledger.now_ms)) / 1e3;
+  }
+  report.cached = lease.state == LeaseState::kCached;
+  return report;
+}
+
+}  // namespace
+
+Totals Books::GetTotals() {
+  Turn turn(*impl_);
+  core::Hits hits = impl_->hits_of_ended;
+  for (auto& [id, session] : impl_->ledger.sessions) {
+    session->SumCounters();
+    hits.exact = SaturatingAdd(hits.exact, session->hits.exact);
+    hits.size_class = SaturatingAdd(hits.size_class, session->hits.size_class);
+    hits.depot = SaturatingAdd(hits.depot, session->hits.depot);
+  }
+  Totals totals = impl_->ledger.totals;
+  totals.hits_exact = hits.exact;
+  totals.hits_size_class = hits.size_class;
+  totals.hits_depot = hits.depot;
+  return totals;
+}
+
+PoolReport Books::GetPool() {
+  Turn turn(*impl_);
+  See(*impl_);
+  return PoolSeen(impl_->ledger);
+}
+
+std::vector<SessionReport> Books::GetSessions() {
+  Turn turn(*impl_);
+  See(*impl_);
+  return SessionsSeen(impl_->ledger);
+}
+
+std::vector<SlabReport> Books::GetSlabs() {
+  Turn turn(*impl_);
+  See(*impl_);
+  return SlabsSeen(impl_->ledger);
+}
+
+MapReport Books::GetMap() {
+  Turn turn(*impl_);
+  See(*impl_);
+  const core::Ledger& ledger = impl_->ledger;
+  MapReport map{.totals = GetTotals(),
+                .pool = PoolSeen(ledger),
+                .sessions = SessionsSeen(impl_->ledger),
+                .slabs = SlabsSeen(ledger),
+                .leases = {}};
+  for (const auto& [id, session] : ledger.sessions) {
+    session->ForEachLease(
+        [&](const Lease& lease) { map.leases.push_back(LeaseSeen(ledger, lease)); });
+  }
+  return map;
+}
+
+std::vector<MissReport> Books::GetMisses(SessionId id) {
+  Turn turn(*impl_);
+  if (id == 0) return impl_->ledger.misses_by_spec.Rows();
+  const SessionBooks* session = impl_->ledger.Find(id);
+  return session != nullptr ? session->misses_by_spec.Rows() : std::vector<MissReport>();
 }
 
 std::vector<SessionId> Books::Ids() const {
@@ -185,21 +243,9 @@ std::vector<LeaseReport> Books::GetLeases(SessionId id) {
   SessionBooks* session = ledger.Find(id);
   if (session == nullptr) return reports;
   ledger.LookAtAll(*session);
-  session->ForEachLease([&](const Lease& lease) {
-    LeaseReport report;
-    report.session = id;
-    report.slot = lease.slot;
-    report.session_name = core::Printable(session->options.name, kNameBytes);
-    report.state = StateOf(ledger, lease);
-    report.size_bytes = lease.size_bytes;
-    report.block = {lease.extent->slab->id, lease.extent->offset, lease.extent->size};
-    report.spec = SpecOf(lease);
-    if (report.state == BlockState::kIdle) {
-      report.idle_seconds =
-          static_cast<double>(ledger.now_ms - session->LastUsedMs(lease, ledger.now_ms)) / 1e3;
-    }
-    report.cached = lease.state == LeaseState::kCached;
-    reports.push_back(std::move(report));
+  session->ForEachLease([&](Lease& lease) {
+    lease.seen = StateOf(ledger, lease);
+    reports.push_back(LeaseSeen(ledger, lease));
   });
   return reports;
 }

@@ -164,20 +164,14 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
       return Refuse(*session, request,
                     OutOfMemory(ledger_, *session, request, slabs_.device_error()));
   }
-  Misses& of_tag = MissesOf(*session, request.thread_tag);
-  const auto count = [&](uint64_t Misses::*member, uint64_t& total) {
-    ++(session->misses.*member);
-    ++(of_tag.*member);
-    ++total;
-  };
   if (waiting.grew) {
     grant.served = Served::kGrowth;
-    count(&Misses::grow, ledger_.totals.misses_grow);
+    Count(*session, request, &Misses::grow, ledger_.totals.misses_grow);
   } else if (waiting.reclaimed) {
     grant.served = Served::kReclaim;
-    count(&Misses::reclaim, ledger_.totals.misses_reclaim);
+    Count(*session, request, &Misses::reclaim, ledger_.totals.misses_reclaim);
   } else {
-    count(&Misses::pool, ledger_.totals.misses_pool);
+    Count(*session, request, &Misses::pool, ledger_.totals.misses_pool);
   }
   if (cached && bytes <= kSmallBlockBytes) GrantAhead(*session, request, grant);
   ledger_.effects.emplace_back(std::move(grant));
@@ -206,17 +200,21 @@ void Requests::GrantAhead(SessionBooks& session, const AcquireRequest& request, 
 
 Requests::Outcome Requests::Refuse(SessionBooks& session, const AcquireRequest& request,
                                    SendRefusal refusal) {
-  ++session.misses.refused;
-  ++MissesOf(session, request.thread_tag).refused;
-  ++ledger_.totals.misses_refused;
+  Count(session, request, &Misses::refused, ledger_.totals.misses_refused);
   ++ledger_.totals.refused[static_cast<size_t>(refusal.reason)];
   ledger_.effects.emplace_back(std::move(refusal));
   return Outcome::kAnswered;
 }
 
-Misses& Requests::MissesOf(SessionBooks& session, uint32_t thread_tag) {
-  if (session.misses_by_tag.size() <= thread_tag) session.misses_by_tag.resize(thread_tag + 1);
-  return session.misses_by_tag[thread_tag];
+void Requests::Count(SessionBooks& session, const AcquireRequest& request, uint64_t Misses::*result,
+                     uint64_t& total) {
+  std::vector<Misses>& by_tag = session.misses_by_tag;
+  if (by_tag.size() <= request.thread_tag) by_tag.resize(request.thread_tag + 1);
+  ++(session.misses.*result);
+  ++(by_tag[request.thread_tag].*result);
+  session.misses_by_spec.Count(request.spec, request.size_bytes, result);
+  ledger_.misses_by_spec.Count(request.spec, request.size_bytes, result);
+  ++total;
 }
 
 void Requests::Left(const Waiting& waiting) {

@@ -61,7 +61,9 @@ class Requests {
   bool WorthWaiting(const Waiting& waiting, const Wanted& wanted) const;
   void GrantAhead(SessionBooks& session, const AcquireRequest& request, SendGrant& grant);
   Outcome Refuse(SessionBooks& session, const AcquireRequest& request, SendRefusal refusal);
-  Misses& MissesOf(SessionBooks& session, uint32_t thread_tag);
+  // One miss, in every account of it.
+  void Count(SessionBooks& session, const AcquireRequest& request, uint64_t Misses::*result,
+             uint64_t& total);
 
   Ledger& ledger_;
   Eviction& eviction_;

@@ -17,14 +17,10 @@
 #include "server/core/books.h"
 #include "server/core/lease.h"
 #include "server/core/lru_index.h"
+#include "server/core/miss_table.h"
 #include "server/core/pool.h"
 
 namespace nvcv_cached::server::core {
-
-struct Misses {
-  uint64_t pool = 0, reclaim = 0, grow = 0, refused = 0;
-  uint64_t sum() const { return pool + reclaim + grow + refused; }
-};
 
 struct Hits {
   uint64_t exact = 0, size_class = 0, depot = 0;
@@ -64,6 +60,7 @@ struct SessionBooks {
 
   Misses misses;
   std::vector<Misses> misses_by_tag;
+  MissTable misses_by_spec{64};
   std::vector<Hits> lines_seen;  // what the client's counters said last
   std::vector<Hits> hits_by_tag;
   Hits hits;

@@ -60,6 +60,21 @@ absl::StatusOr<Gpu> Describe(const CudaDriver& driver, int index) {
   return gpu;
 }
 
+absl::StatusOr<std::vector<Gpu>> DescribeAll(const CudaDriver& driver) {
+  int count = 0;
+  if (absl::Status status = driver.Check(driver.DeviceGetCount(&count), "cuDeviceGetCount");
+      !status.ok()) {
+    return status;
+  }
+  std::vector<Gpu> gpus;
+  for (int index = 0; index < count; ++index) {
+    absl::StatusOr<Gpu> gpu = Describe(driver, index);
+    if (!gpu.ok()) return gpu.status();
+    gpus.push_back(*std::move(gpu));
+  }
+  return gpus;
+}
+
 bool IsNamed(const Gpu& gpu, const std::string& name) {
   absl::string_view rest = name;
   int index = -1;
@@ -115,19 +130,23 @@ void PrepareCudaEnvironment(const std::string& name) {
   }
 }
 
+absl::StatusOr<std::vector<DeviceInfo>> ListGpus(const CudaDriver& driver) {
+  absl::StatusOr<std::vector<Gpu>> gpus = DescribeAll(driver);
+  if (!gpus.ok()) return gpus.status();
+  std::vector<DeviceInfo> infos;
+  for (const Gpu& gpu : *gpus) infos.push_back(gpu.info);
+  return infos;
+}
+
 absl::StatusOr<Gpu> FindGpu(const CudaDriver& driver, const std::string& name) {
-  int count = 0;
-  if (absl::Status status = driver.Check(driver.DeviceGetCount(&count), "cuDeviceGetCount");
-      !status.ok()) {
-    return status;
-  }
+  absl::StatusOr<std::vector<Gpu>> gpus = DescribeAll(driver);
+  if (!gpus.ok()) return gpus.status();
   std::vector<Gpu> found;
   std::vector<std::string> all;
-  for (int index = 0; index < count; ++index) {
-    absl::StatusOr<Gpu> gpu = Describe(driver, index);
-    if (!gpu.ok()) return gpu.status();
-    all.push_back(absl::StrCat("cuda:", index, " ", gpu->info.id, " (", gpu->info.name, ")"));
-    if (IsNamed(*gpu, name)) found.push_back(*std::move(gpu));
+  for (Gpu& gpu : *gpus) {
+    all.push_back(
+        absl::StrCat("cuda:", gpu.info.index, " ", gpu.info.id, " (", gpu.info.name, ")"));
+    if (IsNamed(gpu, name)) found.push_back(std::move(gpu));
   }
   if (found.size() != 1) {
     return absl::NotFoundError(absl::StrCat(

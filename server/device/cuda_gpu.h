@@ -36,6 +36,9 @@ void PrepareCudaEnvironment(const std::string& name);
 // processes (compute mode, MPS, an integrated GPU), with what to do.
 absl::StatusOr<Gpu> FindGpu(const CudaDriver& driver, const std::string& name);
 
+// All that this process may see, in nvidia-smi's order.
+absl::StatusOr<std::vector<DeviceInfo>> ListGpus(const CudaDriver& driver);
+
 std::string FormatUuid(const CUuuid& uuid);  // 8932f937-d72c-4106-c12f-20bd9faed9f6
 
 }  // namespace nvcv_cached::server

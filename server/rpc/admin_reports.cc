@@ -142,9 +142,20 @@ void Fill(const LeaseReport& lease, v1::LeaseInfo* message) {
   message->set_cached(lease.cached);
 }
 
+void Fill(const MissReport& misses, v1::SpecMisses* message) {
+  message->set_spec(misses.spec);
+  message->set_size_bytes(misses.size_bytes);
+  message->set_misses_pool(misses.pool);
+  message->set_misses_reclaim(misses.reclaim);
+  message->set_misses_grow(misses.grow);
+  message->set_misses_refused(misses.refused);
+}
+
 std::vector<v1::SessionInfo> Sessions(Broker& broker) {
-  const std::vector<SessionReport> reports =
-      broker.With([](Books& books) { return books.GetSessions(); });
+  return Sessions(broker, broker.With([](Books& books) { return books.GetSessions(); }));
+}
+
+std::vector<v1::SessionInfo> Sessions(Broker& broker, const std::vector<SessionReport>& reports) {
   const std::unordered_set<SessionId> attached = broker.AttachedSessions();
   std::vector<v1::SessionInfo> sessions(reports.size());
   for (size_t i = 0; i < reports.size(); ++i) {

@@ -64,6 +64,15 @@ absl::Status AdminRequests::CheckSession(SessionId session) {
 }
 
 void AdminRequests::GetStats(v1::Stats* reply) {
+  const uint64_t device_free_bytes = broker_.DeviceFreeBytes();
+  // Both at one moment: their sums are compared.
+  const auto [totals, pool] =
+      broker_.With([](Books& books) { return std::pair(books.GetTotals(), books.GetPool()); });
+  FillStats(totals, pool, device_free_bytes, reply);
+}
+
+void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool,
+                              uint64_t device_free_bytes, v1::Stats* reply) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   reply->set_time_unix_ms(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
   reply->set_daemon_version(kVersion);
@@ -89,12 +98,7 @@ void AdminRequests::GetStats(v1::Stats* reply) {
     setting->set_value(text.value);
     setting->set_origin(OriginName(text.origin));
   }
-  const uint64_t device_free_bytes = broker_.DeviceFreeBytes();
   reply->set_device_free_bytes(device_free_bytes);
-
-  // Both at one moment: their sums are compared.
-  const auto [totals, pool] =
-      broker_.With([](Books& books) { return std::pair(books.GetTotals(), books.GetPool()); });
   Fill(pool, reply);
   reply->set_foreign_bytes(ForeignBytes(device, device_free_bytes, pool.pool_bytes));
   Fill(totals, reply);
@@ -137,6 +141,26 @@ absl::Status AdminRequests::ListLeases(const v1::ListLeasesRequest& request,
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status AdminRequests::ListMisses(const v1::ListMissesRequest& request,
+                                       v1::ListMissesReply* reply) {
+  if (absl::Status status = CheckSession(request.session()); !status.ok()) return status;
+  const auto misses =
+      broker_.With([&](Books& books) { return books.GetMisses(request.session()); });
+  for (const MissReport& spec : misses) Fill(spec, reply->add_specs());
+  return absl::OkStatus();
+}
+
+void AdminRequests::GetSnapshot(v1::Snapshot* reply) {
+  const uint64_t device_free_bytes = broker_.DeviceFreeBytes();
+  const MapReport map = broker_.With([](Books& books) { return books.GetMap(); });
+  FillStats(map.totals, map.pool, device_free_bytes, reply->mutable_stats());
+  for (v1::SessionInfo& session : Sessions(broker_, map.sessions)) {
+    *reply->add_sessions() = std::move(session);
+  }
+  for (const SlabReport& slab : map.slabs) Fill(slab, reply->add_slabs());
+  for (const LeaseReport& lease : map.leases) Fill(lease, reply->add_leases());
 }
 
 absl::Status AdminRequests::SetLimit(const Caller& caller, const v1::SetLimitRequest& request,

@@ -32,6 +32,8 @@ class AdminRequests {
   void ListSessions(v1::ListSessionsReply* reply);
   void ListSlabs(v1::ListSlabsReply* reply);
   absl::Status ListLeases(const v1::ListLeasesRequest& request, v1::ListLeasesReply* reply);
+  absl::Status ListMisses(const v1::ListMissesRequest& request, v1::ListMissesReply* reply);
+  void GetSnapshot(v1::Snapshot* reply);
 
   absl::Status SetLimit(const Caller& caller, const v1::SetLimitRequest& request,
                         v1::SetLimitReply* reply);
@@ -47,6 +49,8 @@ class AdminRequests {
  private:
   absl::Status CheckSession(SessionId session);
   void FillHolders(v1::DrainReply* reply);
+  void FillStats(const Totals& totals, const PoolReport& pool, uint64_t device_free_bytes,
+                 v1::Stats* reply);
 
   Broker& broker_;
   LiveSettings& settings_;

@@ -163,6 +163,19 @@ class AdminService::Impl final : public v1::Admin::CallbackService {
                                        v1::ListLeasesReply* reply) override {
     return Read(context, [=, this] { return requests_.ListLeases(*request, reply); });
   }
+  grpc::ServerUnaryReactor* ListMisses(grpc::CallbackServerContext* context,
+                                       const v1::ListMissesRequest* request,
+                                       v1::ListMissesReply* reply) override {
+    return Read(context, [=, this] { return requests_.ListMisses(*request, reply); });
+  }
+  grpc::ServerUnaryReactor* GetSnapshot(grpc::CallbackServerContext* context,
+                                        const v1::GetSnapshotRequest*,
+                                        v1::Snapshot* reply) override {
+    return Read(context, [=, this] {
+      requests_.GetSnapshot(reply);
+      return absl::OkStatus();
+    });
+  }
 
   grpc::ServerUnaryReactor* SetLimit(grpc::CallbackServerContext* context,
                                      const v1::SetLimitRequest* request,

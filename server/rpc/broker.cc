@@ -1,5 +1,7 @@
 #include "server/rpc/broker.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -11,6 +13,9 @@ namespace {
 
 // Between two ticks at least, so that a tick that is always due cannot take a core.
 constexpr std::chrono::microseconds kShortestTick{200};
+
+// A large slab takes its time, on the host to be zeroed: at least a GiB in a second.
+std::chrono::milliseconds TimeFor(uint64_t bytes) { return std::chrono::milliseconds(bytes >> 20); }
 
 void Touch(std::vector<std::shared_ptr<SessionSink>>& sinks,
            const std::shared_ptr<SessionSink>& sink) {
@@ -113,6 +118,26 @@ std::map<std::string, uint64_t> Broker::DeviceErrors() {
   return device_errors_;
 }
 
+std::vector<Pulse> Broker::Pulses() {
+  auto ask_device = [this](std::function<void()> answer) {
+    {
+      std::lock_guard lock(mutex_);
+      device_jobs_.push_front(std::move(answer));  // jobs that wait are no sign of a hang
+    }
+    device_wakeup_.notify_one();
+  };
+  auto ask_ticker = [this](std::function<void()> answer) {
+    {
+      std::lock_guard lock(mutex_);
+      ticker_answer_ = std::move(answer);
+    }
+    ticker_wakeup_.notify_one();
+  };
+  return {
+      {.name = "device", .ask = ask_device, .extra = [this] { return TimeFor(bytes_being_made_); }},
+      {.name = "ticker", .ask = ask_ticker}};
+}
+
 void Broker::Dispatch(Wakeups& wakeups) {
   Effects effects = books_->TakeEffects();
   for (Effect& effect : effects) Carry(effect, wakeups);
@@ -178,6 +203,7 @@ void Broker::Finish(Wakeups& wakeups) {
 }
 
 void Broker::RunDevice() {
+  ::pthread_setname_np(::pthread_self(), "device");
   std::unique_lock lock(mutex_);
   while (true) {
     device_wakeup_.wait(lock, [&] { return stopping_ || !device_jobs_.empty(); });
@@ -192,7 +218,9 @@ void Broker::RunDevice() {
 }
 
 void Broker::Allocate(const AllocateSlab& job) {
+  bytes_being_made_ = job.size_bytes;
   absl::StatusOr<SlabHandle> handle = device_.AllocateSlab(job.slab, job.size_bytes);
+  bytes_being_made_ = 0;
   With([&](Books& books) {
     if (handle.ok()) {
       slabs_[job.slab] = std::make_shared<const SlabHandle>(*std::move(handle));
@@ -213,8 +241,10 @@ void Broker::Free(const FreeSlab& job) {
 }
 
 void Broker::RunTicker() {
+  ::pthread_setname_np(::pthread_self(), "ticker");
   std::unique_lock lock(mutex_);
   while (!stopping_) {
+    if (ticker_answer_) std::exchange(ticker_answer_, nullptr)();
     ticker_wakes_ = next_tick_;
     if (!next_tick_) {
       ticker_wakeup_.wait(lock);

@@ -34,6 +34,7 @@
 #include "server/core/clock.h"
 #include "server/core/effects.h"
 #include "server/device/device.h"
+#include "server/rpc/liveness.h"
 
 namespace nvcv_cached::server {
 
@@ -131,6 +132,9 @@ class Broker {
   }
   std::map<std::string, uint64_t> DeviceErrors();  // by status code's name
 
+  // Of its two threads; not to be asked any more when the broker ends.
+  std::vector<Pulse> Pulses();
+
  private:
   // What is to happen once the lock is released: pumps, and sinks whose session ended.
   struct Wakeups {
@@ -159,12 +163,14 @@ class Broker {
   std::unordered_map<SessionId, std::shared_ptr<SessionSink>> sinks_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<SlabId, std::shared_ptr<const SlabHandle>> slabs_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::function<void()>> device_jobs_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> ticker_answer_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> device_errors_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> idle_since_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> next_tick_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> ticker_wakes_ ABSL_GUARDED_BY(mutex_);  // nullopt: not by itself
   uint64_t device_free_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<uint64_t> bytes_being_made_{0};  // of the slab that the device worker is at
   std::condition_variable device_wakeup_;
   std::condition_variable ticker_wakeup_;
 

@@ -35,6 +35,7 @@ class Connections {
 
   void Listen(int session_listener, int descriptor_listener);
   void SetMaxSessions(uint32_t max_sessions) { max_sessions_ = max_sessions; }
+  Pulse AcceptPulse() { return loop_.GetPulse(); }
   void Stop();
 
  private:

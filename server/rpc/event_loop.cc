@@ -74,6 +74,12 @@ void EventLoop::Remove(Id id) {
   if (entry != to) deadlines_.erase(entry);
 }
 
+Pulse EventLoop::GetPulse() {
+  return {.name = name_, .ask = [this](std::function<void()> answer) {
+            At(std::chrono::steady_clock::now(), std::move(answer));
+          }};
+}
+
 void EventLoop::Stop() {
   std::unordered_map<Id, std::shared_ptr<Watch>> dropped;
   {

@@ -19,6 +19,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "proto/unique_fd.h"
+#include "server/rpc/liveness.h"
 
 namespace nvcv_cached::server {
 
@@ -38,6 +39,8 @@ class EventLoop {
   // Calls once, at or after `time`.
   Id At(Time time, std::function<void()> callback);
   void Remove(Id id);
+
+  Pulse GetPulse();
 
   // No callback runs after it returns (called from a callback: after that one).
   void Stop();

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/socket_paths.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -60,9 +61,20 @@ absl::StatusOr<Listener> Listener::Make(const std::string& path, mode_t mode,
 }
 
 Listener::~Listener() {
-  if (!fd_) return;
+  if (!fd_ || !inode_) return;
   struct stat info {};
   if (::lstat(path_.c_str(), &info) == 0 && info.st_ino == inode_) ::unlink(path_.c_str());
+}
+
+absl::StatusOr<ListeningSockets> MakeListeningSockets(const std::string& path, mode_t mode,
+                                                      std::optional<gid_t> group) {
+  if (absl::Status status = CheckSocketPath(path); !status.ok()) return status;
+  absl::StatusOr<Listener> session = Listener::Make(path, mode, group);
+  if (!session.ok()) return session.status();
+  absl::StatusOr<Listener> descriptor =
+      Listener::Make(absl::StrCat(path, std::string(kDescriptorSuffix)), mode, group);
+  if (!descriptor.ok()) return descriptor.status();
+  return ListeningSockets{*std::move(session), *std::move(descriptor)};
 }
 
 }  // namespace nvcv_cached::server

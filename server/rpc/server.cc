@@ -1,17 +1,13 @@
 #include "server/rpc/server.h"
 
-#include <fcntl.h>
-#include <grpcpp/create_channel_posix.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_posix.h>
-#include <sys/socket.h>
 
-#include <cerrno>
-#include <cstring>
+#include <future>
 #include <optional>
 #include <utility>
 
@@ -22,6 +18,7 @@
 #include "server/rpc/connections.h"
 #include "server/rpc/listener.h"
 #include "server/rpc/peer.h"
+#include "server/rpc/self_call.h"
 #include "server/rpc/session_service.h"
 #include "server/rpc/sessions.h"
 
@@ -33,6 +30,7 @@ constexpr int kMaxMessageBytes = 128 * 1024;
 constexpr int kMaxStreamsPerConnection = 16;
 constexpr int kIdleConnectionMs = 120'000;  // without any call
 constexpr int kMaxThreads = 64;
+constexpr std::chrono::seconds kSelfCall{5};
 
 std::unique_ptr<grpc::Server> BuildServer(SessionService& sessions,
                                           const std::vector<grpc::Service*>& services) {
@@ -69,32 +67,31 @@ class RpcServer::Impl {
       : broker_(broker),
         options_(std::move(options)),
         sessions_(std::make_shared<Sessions>(broker_, options_)),
-        service_(sessions_, registry_) {}
+        service_(sessions_, *registry_) {}
 
   ~Impl() { Shutdown(std::chrono::milliseconds(0)); }
 
-  const PeerRegistry& peers() const { return registry_; }
+  const PeerRegistry& peers() const { return *registry_; }
 
-  absl::Status Start(const std::vector<grpc::Service*>& services) {
-    if (absl::Status status = CheckSocketPath(options_.socket_path); !status.ok()) return status;
-    absl::StatusOr<Listener> session_listener =
-        Listener::Make(options_.socket_path, options_.mode, options_.group);
-    if (!session_listener.ok()) return session_listener.status();
-    session_listener_.emplace(*std::move(session_listener));
-    absl::StatusOr<Listener> descriptor_listener =
-        Listener::Make(absl::StrCat(options_.socket_path, std::string(kDescriptorSuffix)),
-                       options_.mode, options_.group);
-    if (!descriptor_listener.ok()) return descriptor_listener.status();
-    descriptor_listener_.emplace(*std::move(descriptor_listener));
+  absl::Status Start(const std::vector<grpc::Service*>& services,
+                     std::optional<ListeningSockets> sockets) {
+    if (sockets) {
+      sockets_.emplace(*std::move(sockets));
+    } else {
+      absl::StatusOr<ListeningSockets> made =
+          MakeListeningSockets(options_.socket_path, options_.mode, options_.group);
+      if (!made.ok()) return made.status();
+      sockets_.emplace(*std::move(made));
+    }
 
     server_ = BuildServer(service_, services);
     if (!server_) return absl::InternalError("gRPC did not start");
     if (absl::Status status = CheckPeerNames(); !status.ok()) return status;
     SetServing(broker_.state() == ServingState::kServing);
 
-    connections_.emplace(broker_, options_, sessions_, registry_,
+    connections_.emplace(broker_, options_, sessions_, *registry_,
                          [this](int fd) { grpc::AddInsecureChannelFromFd(server_.get(), fd); });
-    connections_->Listen(session_listener_->fd(), descriptor_listener_->fd());
+    connections_->Listen(sockets_->session.fd(), sockets_->descriptor.fd());
     return absl::OkStatus();
   }
 
@@ -109,10 +106,20 @@ class RpcServer::Impl {
     if (connections_) connections_->SetMaxSessions(max_sessions);
   }
 
+  std::vector<Pulse> Pulses() {
+    auto call = [this](std::function<void()> answer) {
+      // Any answer is one: clients that take all descriptors must not be able to end the daemon.
+      CallSelf(*server_, registry_, [answer = std::move(answer)](const absl::Status& status) {
+        if (!absl::IsDeadlineExceeded(status)) answer();
+      });
+    };
+    return {
+        connections_->AcceptPulse(), sessions_->DeathWatchPulse(), {.name = "grpc", .ask = call}};
+  }
+
   void Shutdown(std::chrono::milliseconds grace) {
     if (connections_) connections_->Stop();
-    session_listener_.reset();
-    descriptor_listener_.reset();
+    sockets_.reset();
     sessions_->EndStreams(
         absl::UnavailableError("the daemon is leaving; do: connect to the next one"));
     if (server_) server_->Shutdown(std::chrono::system_clock::now() + grace);
@@ -122,39 +129,21 @@ class RpcServer::Impl {
   }
 
  private:
-  // What a connection is called is gRPC's own affair, and all credentials hang on it: before
-  // anybody can connect, one call over a pair of sockets must be taken for the peer that was
-  // entered.
+  // Before anybody can connect: what a connection is called must be what its peer is entered under.
   absl::Status CheckPeerNames() {
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
-      return absl::ResourceExhaustedError(absl::StrCat("socketpair: ", std::strerror(errno)));
-    }
-    auto nobody = std::make_shared<Peer>();
-    nobody->refusal = absl::DataLossError("self-test");
-    registry_.Add(pair[0], nobody);
-    grpc::AddInsecureChannelFromFd(server_.get(), pair[0]);
-    grpc::Status answer;
-    {
-      auto stub = v1::Session::NewStub(grpc::CreateInsecureChannelFromFd("self-test", pair[1]));
-      grpc::ClientContext context;
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
-      auto stream = stub->Attach(&context);
-      answer = stream->Finish();
-    }
-    registry_.Remove(pair[0], nobody.get());
-    if (answer.error_code() == grpc::StatusCode::DATA_LOSS) return absl::OkStatus();
-    return absl::InternalError(absl::StrCat("this gRPC does not name connections by descriptor: ",
-                                            answer.error_message()));
+    auto answered = std::make_shared<std::promise<absl::Status>>();
+    std::future<absl::Status> answer = answered->get_future();
+    CallSelf(*server_, registry_, [answered](absl::Status status) { answered->set_value(status); });
+    if (answer.wait_for(kSelfCall) == std::future_status::ready) return answer.get();
+    return absl::DeadlineExceededError("gRPC does not answer a call of the daemon to itself");
   }
 
   Broker& broker_;
   const RpcOptions options_;
-  PeerRegistry registry_;
+  const std::shared_ptr<PeerRegistry> registry_ = std::make_shared<PeerRegistry>();
   const std::shared_ptr<Sessions> sessions_;
   SessionService service_;
-  std::optional<Listener> session_listener_;
-  std::optional<Listener> descriptor_listener_;
+  std::optional<ListeningSockets> sockets_;
   std::unique_ptr<grpc::Server> server_;
   std::optional<Connections> connections_;
 };
@@ -166,9 +155,12 @@ RpcServer::~RpcServer() = default;
 
 const PeerRegistry& RpcServer::peers() const { return impl_->peers(); }
 
-absl::Status RpcServer::Start(const std::vector<grpc::Service*>& services) {
-  return impl_->Start(services);
+absl::Status RpcServer::Start(const std::vector<grpc::Service*>& services,
+                              std::optional<ListeningSockets> sockets) {
+  return impl_->Start(services, std::move(sockets));
 }
+
+std::vector<Pulse> RpcServer::Pulses() { return impl_->Pulses(); }
 
 void RpcServer::SetServing(bool serving) { impl_->SetServing(serving); }
 

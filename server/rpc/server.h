@@ -19,6 +19,8 @@
 
 #include "absl/status/status.h"
 #include "server/rpc/broker.h"
+#include "server/rpc/listener.h"
+#include "server/rpc/liveness.h"
 
 namespace grpc {
 class Service;
@@ -51,13 +53,18 @@ class RpcServer {
   // Who is behind a ServerContext's peer() (peer.h); lives as long as the server.
   const PeerRegistry& peers() const;
 
-  // `services` (Admin) are served beside the session service and outlive the server.
-  absl::Status Start(const std::vector<grpc::Service*>& services);
+  // `services` (Admin) are served beside the session service and outlive the server. `sockets`:
+  // those that the service manager made; else they are made here.
+  absl::Status Start(const std::vector<grpc::Service*>& services,
+                     std::optional<ListeningSockets> sockets = std::nullopt);
 
   // The answer of gRPC's health service; main calls it from Broker::OnStateChange.
   void SetServing(bool serving);
 
   void SetMaxSessions(uint32_t max_sessions);  // on reload
+
+  // Of the threads that accept, watch and serve; after Start, not to be asked after Shutdown.
+  std::vector<Pulse> Pulses();
 
   // Streams end with UNAVAILABLE; what does not end by then is cut off. Idempotent.
   void Shutdown(std::chrono::milliseconds grace);

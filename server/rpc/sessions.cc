@@ -57,6 +57,11 @@ v1::Welcome MakeWelcome(const Broker& broker, const Session& session, uint64_t l
   return welcome;
 }
 
+// "2", or "1-2".
+std::string Versions(uint32_t first, uint32_t last) {
+  return first == last ? absl::StrCat(first) : absl::StrCat(first, "-", last);
+}
+
 absl::Status CheckVersion(const v1::Hello& hello) {
   if (hello.protocol_min() <= kProtocolMax && hello.protocol_max() >= kProtocolMin &&
       hello.protocol_min() <= hello.protocol_max()) {
@@ -64,9 +69,9 @@ absl::Status CheckVersion(const v1::Hello& hello) {
   }
   const bool older = hello.protocol_max() < kProtocolMin;
   return absl::FailedPreconditionError(absl::StrCat(
-      "daemon ", kVersion, " speaks protocol ", kProtocolMin, "-", kProtocolMax, ", library ",
-      PrintableText(hello.library_version(), kMaxNameBytes), " speaks ", hello.protocol_min(), "-",
-      hello.protocol_max(), "; do: upgrade ",
+      "daemon ", kVersion, " speaks protocol ", Versions(kProtocolMin, kProtocolMax), ", library ",
+      PrintableText(hello.library_version(), kMaxNameBytes), " speaks ",
+      Versions(hello.protocol_min(), hello.protocol_max()), "; do: upgrade ",
       older ? "this environment's nvcv-cached" : "the daemon, or use an older library"));
 }
 

@@ -49,6 +49,8 @@ class Sessions : public std::enable_shared_from_this<Sessions> {
 
   void SetMaxSessions(uint32_t max_sessions) { max_sessions_ = max_sessions; }
 
+  Pulse DeathWatchPulse() { return death_watch_.GetPulse(); }
+
   void EndStreams(const absl::Status& status);
   void Stop();  // of the death watch; sessions are let go
 

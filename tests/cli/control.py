@@ -5,9 +5,9 @@ import subprocess
 from conditions import BIN, clean_environment
 
 
-def control(*args, env=None, **options):
+def control(*args, env=None, prefix=(), **options):
     return subprocess.run(
-        [str(BIN / "nvcv-cachectl"), *map(str, args)],
+        [*prefix, str(BIN / "nvcv-cachectl"), *map(str, args)],
         check=False,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from conditions import DEADLINE, MIB, eventually, process_state
-from control import control
+from control import control, table
 
 
 @pytest.fixture
@@ -75,6 +75,26 @@ def test_quota_OfOneSession(daemon):
     assert daemon.session(a)["quota_bytes"] == 4 * MIB and daemon.session(b)["quota_bytes"] is None
     assert daemon.say("quota", "4MiB", "--session", "999").returncode == 1
     assert daemon.say("quota", "--session", "999").returncode == 1
+
+
+def test_misses_BySpecAndHowTheyWereServed(daemon):
+    a, b = daemon.probe("a"), daemon.probe("b")
+    a.call("tensor", "U8", "HWC", 1000, 1000, 1)
+    a.call("tensor", "U8", "HWC", 1000, 1000, 1)
+    b.idle(MIB)
+    assert b.call("stats")["misses"] == 1
+    rows = {row["spec"]: row for row in json.loads(daemon.say("misses", "-o", "json").stdout)}
+    assert rows["Tensor 1000x1000x1 u8"]["misses"] == 2 and rows["Tensor 1000x1000x1 u8"]["size_bytes"] >= 10**6
+    totals = daemon.books().totals
+    for result in ("pool", "reclaim", "grow"):
+        assert sum(row[result] for row in rows.values()) == totals[f"misses_{result}"], result
+    assert sum(row["misses"] for row in rows.values()) == totals["misses"] == 3
+    of_b = json.loads(daemon.say("misses", "--session", daemon.session(b)["id"], "-o", "json").stdout)
+    assert [row["spec"] for row in of_b] == [f"Buffer {MIB}"]
+    headers, shown = table(daemon.say("misses", "-n", "1").stdout)
+    assert headers == ["SPEC", "BYTES", "MISSES", "POOL", "RECLAIM", "GROW", "REFUSED"]
+    assert shown[0][:3] == ["Tensor", "1000x1000x1", "u8"]
+    assert daemon.say("misses", "--session", "999").returncode == 1
 
 
 def test_clear_AndTrimSayWhatTheyDid(daemon):

@@ -246,6 +246,8 @@ TEST_F(ObjectsTest, ATensorBatchIsOfOneKind) {
   EXPECT_THROW(batch.set(0, Tensor({2}, DataType::kU8)), InvalidArgument);
   EXPECT_THROW(batch.pop_back(3), Underflow);
   EXPECT_THROW(batch.push_back({first, first, first}), Overflow);
+  batch.pop_back();
+  EXPECT_THROW(batch.set(0, Tensor({2}, DataType::kU8)), InvalidArgument);
   batch.clear();
   batch.push_back(Tensor({2}, DataType::kS8));  // typeless again
   EXPECT_EQ(batch.rank(), 1);

@@ -285,6 +285,7 @@ class CountingFencer : public Fencer {
  public:
   void HandOut(Item&) override { ++handed_out; }
   void HandOutOn(Item&, const std::shared_ptr<StreamState>&) override { ++handed_out; }
+  void HandOutAfter(Item&, const std::shared_ptr<StreamState>&) override { ++handed_out; }
   std::optional<lease_table::Fence> AtRelease(Item&) noexcept override {
     return lease_table::Fence(3, static_cast<uint64_t>(++recorded));
   }

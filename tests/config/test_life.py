@@ -1,10 +1,8 @@
 """The daemon's life: lock and epoch, signals, reload, leaving when idle, the service manager, the log."""
 
 import json
-import os
 import resource
 import signal
-import socket
 import subprocess
 
 from conditions import DEADLINE, MIB, eventually
@@ -156,35 +154,6 @@ def test_log_JsonAndLevels(workshop):
     eventually(lambda: "session-open" in daemon.log_text(), "the session is in the log")
     quiet = workshop.daemon(log_level="error")
     assert quiet.log_text() == ""
-
-
-def test_manager_IsToldReadyReloadingStopping(workshop):
-    directory = workshop.root / "manager"
-    directory.mkdir()
-    address = str(directory / "notify.sock")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(address)
-        manager.settimeout(DEADLINE)
-        os.environ.update(NOTIFY_SOCKET=address, WATCHDOG_USEC="200000")
-        try:
-            daemon = workshop.daemon()
-        finally:
-            del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
-
-        def until(wanted):
-            while wanted not in (message := manager.recv(4096).decode()):
-                pass
-            return message
-
-        until("READY=1")
-        assert daemon.ctl("ping").returncode == 0
-        assert "STATUS=0 sessions, 0B of 64.0MiB cached, pool 0B" in until("WATCHDOG=1")
-        daemon.process.send_signal(signal.SIGHUP)
-        assert "MONOTONIC_USEC=" in until("RELOADING=1")
-        until("READY=1")
-        daemon.process.terminate()
-        until("STOPPING=1")
-        assert daemon.process.wait(DEADLINE) == 0
 
 
 def test_descriptors_TheLimitIsRaised(workshop):

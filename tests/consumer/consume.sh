@@ -1,13 +1,10 @@
 #!/bin/sh
-# Installs the build tree, moves the install tree, and builds a consumer against it: by find_package, and by
-# pkg-config. usage: consume.sh BUILD_DIR WORK_DIR CXX
+# Builds a consumer against an install tree, by find_package and by pkg-config, and runs it with the tree's daemon.
+# usage: consume.sh PREFIX WORK_DIR CXX [CMAKE_FLAG that finds the package; else by its prefix]
 set -eu
-build=$1 work=$2 cxx=$3
+prefix=$1 work=$2 cxx=$3
+cmake_flag=${4:--DCMAKE_PREFIX_PATH=$prefix}
 here=$(cd "$(dirname "$0")" && pwd)
-rm -rf "$work" && mkdir -p "$work"
-cmake --install "$build" --prefix "$work/first" > "$work/install.log"
-mv "$work/first" "$work/moved"
-prefix=$work/moved
 unset NVCV_CACHED_ADDRESS NVCV_CACHED_DAEMON || true
 export NVCV_CACHED_DEVICE=host NVCV_CACHED_ADDRESS="$work/host.sock"
 
@@ -35,7 +32,7 @@ check() {
   case $out in "$wanted"*) ;; *) echo "wanted: $wanted"; exit 1 ;; esac
 }
 
-cmake -S "$here/project" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$cxx" \
+cmake -S "$here/project" -B "$work/cmake" "$cmake_flag" -DCMAKE_CXX_COMPILER="$cxx" \
   -DCMAKE_BUILD_TYPE=Release > "$work/cmake.log"
 cmake --build "$work/cmake" > "$work/cmake.log"
 check "$work/cmake/consumer"

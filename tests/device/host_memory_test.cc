@@ -1,5 +1,5 @@
 // The smaller of RAM and every control group above us, in both versions of the hierarchy.
-#include "server/device/host_memory.h"
+#include "proto/host_memory.h"
 
 #include <gtest/gtest.h>
 

@@ -13,13 +13,15 @@ from conditions import BIN, DEADLINE, MIB, FailedError, children, clean_environm
 
 
 class Daemon:
-    """One nvcv-cached on a private directory."""
+    """One nvcv-cached on a private directory; `environment` is added to a clean one."""
 
-    def __init__(self, directory, **flags):
+    def __init__(self, directory, environment=None, **flags):
         self.directory = directory
         self.socket = directory / "host.sock"
         self.log = directory / "daemon.log"
         self.flags = flags
+        self.environment = environment or {}
+        self.program = BIN / "nvcv-cached"
         self.expected_exit = 0
         self.clients = []
         self.last_stats = None
@@ -29,7 +31,7 @@ class Daemon:
     def command(self, **flags):
         merged = {"device": "host", "socket": self.socket, **self.flags, **flags}
         arguments = [f"--{key.replace('_', '-')}={value}" for key, value in merged.items() if value is not None]
-        return [str(BIN / "nvcv-cached"), *arguments]
+        return [str(self.program), *arguments]
 
     def start(self, wait=True):
         self._stderr = open(self.log, "ab")
@@ -38,7 +40,7 @@ class Daemon:
             stdin=subprocess.DEVNULL,
             stdout=self._stderr,
             stderr=self._stderr,
-            env=clean_environment(),
+            env=clean_environment() | self.environment,
         )
         if wait:
             self.wait_ready()

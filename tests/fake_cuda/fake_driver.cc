@@ -142,6 +142,7 @@ FAKE_CUDA_NOT_SUPPORTED(ModuleGetFunction)
 FAKE_CUDA_NOT_SUPPORTED(LaunchKernel)
 
 CUresult Init(unsigned) {
+  if (const CUresult failure = Failure("cuInit")) return failure;
   The().pid = ::getpid();
   std::vector<int>& devices = The().devices;
   devices.clear();

@@ -156,6 +156,37 @@ TEST_F(FencerTest, SeveralStreamsMakeOneFence) {
   EXPECT_TRUE(DoneSoon(item));
 }
 
+TEST_F(FencerTest, AStreamHandedOutAfterOthersWaitsForThem) {
+  const CUstream one = NewStream(), two = NewStream(), other = NewStream();
+  const auto is_done = [&](CUstream stream) {
+    ContextScope scope(*gpu_);
+    CUevent event = nullptr;
+    Ok(cuda().EventCreate(&event, CU_EVENT_DISABLE_TIMING));
+    Ok(cuda().EventRecord(event, stream));
+    return [this, event] {
+      ContextScope inner(*gpu_);
+      return cuda().EventQuery(event) == CUDA_SUCCESS;
+    };
+  };
+  Item& item = Granted();
+  Current(one);
+  item.HandOut();
+  Hold(one);
+  item.HandOutOn(std::make_shared<StreamState>(nullptr, other, false));
+  item.HandOutAfter(std::make_shared<StreamState>(nullptr, two, false));
+  const auto other_done = is_done(other), two_done = is_done(two);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!other_done()) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  const auto soon = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+  while (std::chrono::steady_clock::now() < soon) {
+    ASSERT_FALSE(two_done()) << "it did not wait for the stream that was first";
+  }
+  OpenGate();
+  while (!two_done()) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  ASSERT_TRUE(item.TryRelease());
+  EXPECT_TRUE(DoneSoon(item));
+}
+
 TEST_F(FencerTest, WhatIsReleasedIntoACaptureIsNeverUsedAgain) {
   const CUstream stream = NewStream();
   Item& item = Granted();

@@ -6,6 +6,7 @@ Each *.patch here breaks one rule in one small way. Its first lines say which, h
     Breaks: the death of the process alone is taken as proof
     Test: tests/e2e/test_memory.py::test_M2_DeadProcessWithLivingForkKeepsItsMemory
 
+A test is pytest's, or a C++ program's: contract_test::ContractPoints.Limit0CachesNoMemory.
 The tree is copied to a scratch folder and built there once; every patch then costs one incremental build.
 A mutant is caught when its test passes on the unchanged tree and fails on the changed one. A patch that does
 not apply or does not build is an error: it has to follow the code.
@@ -24,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RULES = [*(f"M{i}" for i in range(1, 6)), *(f"C{i}" for i in range(1, 11)), *(f"L{i}" for i in range(1, 5))]
-TARGETS = ["nvcv-cached", "nvcv-cachectl", "e2e_probe", "e2e_liar"]
+TARGETS = ["nvcv-cached", "nvcv-cachectl", "e2e_probe", "e2e_liar", "contract_test", "contract_worker"]
 
 
 @dataclass
@@ -89,7 +90,21 @@ class Workbench:
                 (self.tree / name).write_bytes(text)
 
     def test(self, *names):
-        """None when all pass, else what pytest said last."""
+        """None when all pass, else what was said last."""
+        programs = [name for name in names if not name.startswith("tests/")]
+        said = [self.run_program(*name.split("::")) for name in programs]
+        if len(programs) < len(names):
+            said.append(self.run_pytest(*[name for name in names if name.startswith("tests/")]))
+        return next((output for output in said if output), None)
+
+    def run_program(self, program, test):
+        command = [self.build / "bin" / program, f"--gtest_filter={test}", "--gtest_brief=1"]
+        result = subprocess.run(command, check=False, capture_output=True, text=True)
+        if "[  PASSED  ] 1 test" not in result.stdout and "[  FAILED  ]" not in result.stdout:
+            raise RuntimeError(f"{program} {test} exited {result.returncode}: {result.stdout[-2000:]}{result.stderr}")
+        return result.stdout if result.returncode else None
+
+    def run_pytest(self, *names):
         environment = {
             **os.environ,
             "NVCV_CACHED_BIN": str(self.build / "bin"),
@@ -114,8 +129,9 @@ def applies(path):
 
 
 def why(output):
-    lines = [line for line in output.splitlines() if line.startswith("E  ")]
-    return lines[0][1:].strip()[:100] if lines else "failed"
+    lines = [line.removeprefix("E  ").strip() for line in output.splitlines() if line.startswith(("E  ", "  Which is"))]
+    lines += [line for line in output.splitlines() if "Failure" not in line and "FAILED" not in line and line.strip()]
+    return lines[0][:100] if lines else "failed"
 
 
 def main():

@@ -77,6 +77,9 @@ def test_a_tensor_batch_is_a_list_of_one_kind():
         batch.pushback([first] * 3)
     with pytest.raises(RuntimeError, match=r"Trying to pop 3 tensors from a tensor batch with 2 tensors\."):
         batch.popback(3)
+    batch.popback()
+    with pytest.raises(RuntimeError, match="inconsistent type"):
+        batch[0] = nvcv.Tensor((2, 3), np.int8, "HW")  # the only one, and yet the batch has a kind
     batch.clear()
     batch.pushback(nvcv.Tensor((2,), np.int8))
     assert batch.ndim == 1

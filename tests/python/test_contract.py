@@ -218,9 +218,8 @@ def run_program(seed, steps):
     return model
 
 
-@pytest.mark.timeout(0)
 def test_a_random_program_counts_as_the_model_does():
-    steps = 10_000_000 if os.environ.get("NVCV_CACHED_LONG") else 20_000
+    """The binding's part; threads, limits and processes, and the long run, are tests/contract's."""
     seed = int(os.environ.get("NVCV_CACHED_TEST_SEED", random.randrange(1 << 32)))
     print("NVCV_CACHED_TEST_SEED =", seed)
-    assert run_program(seed, steps).count()[1] < LIMIT
+    assert run_program(seed, 20_000).count()[1] < LIMIT

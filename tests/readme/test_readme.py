@@ -16,20 +16,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from blocks import ROOT, blocks, promised, run
 
-ROOT = Path(__file__).parents[2]
 BUILD = Path(os.environ.get("NVCV_CACHED_BUILD", ROOT / "build"))
 BUNDLE = os.environ.get("NVCV_CACHED_BUNDLE")  # an install tree already
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(language):
-    return [text for found, text in BLOCK.findall((ROOT / "README.md").read_text()) if found == language]
-
-
-def promised(text, mark):
-    """The start of the output that the last comment of a program shows."""
-    return re.findall(rf"{mark} (\d.*)$", text, re.MULTILINE)[-1].removesuffix("...").split()
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +49,6 @@ def environment(stage):
             if pid and pid[0].isdigit():
                 os.kill(int(pid[0]), signal.SIGKILL)
     shutil.rmtree(runtime, ignore_errors=True)
-
-
-def run(command, environment, **more):
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False, **more)
-    assert result.returncode == 0, f"{command}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
-    return result.stdout
 
 
 @pytest.mark.parametrize("how", ["find_package", "pkg-config"])

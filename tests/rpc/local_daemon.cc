@@ -65,13 +65,13 @@ Settings TestSettings() {
   return settings;
 }
 
-LocalDaemon::LocalDaemon(DaemonOptions options) {
+LocalDaemon::LocalDaemon(DaemonOptions options) : clock_(std::move(options.clock)) {
   spdlog::set_level(spdlog::level::err);  // hostile clients make many lines
   std::string pattern = "/tmp/nvcv-cached-rpc-XXXXXX";
   directory_ = ::mkdtemp(pattern.data());
   socket_path_ = directory_ + "/host.sock";
   device_ = std::make_unique<MemfdDevice>(options.device_kind);
-  broker_ = std::make_unique<Broker>(options.settings, 7, *device_, clock_);
+  broker_ = std::make_unique<Broker>(options.settings, 7, *device_, *clock_);
   options.rpc.socket_path = socket_path_;
   server_ = std::make_unique<RpcServer>(*broker_, options.rpc);
   broker_->OnStateChange(

@@ -19,6 +19,7 @@ struct DaemonOptions {
   Settings settings = TestSettings();
   RpcOptions rpc;  // the socket's path is filled in
   std::string device_kind = "host";
+  std::shared_ptr<const Clock> clock = std::make_shared<SystemClock>();
 };
 
 class MemfdDevice;
@@ -43,7 +44,7 @@ class LocalDaemon {
  private:
   std::string directory_;
   std::string socket_path_;
-  SystemClock clock_;
+  std::shared_ptr<const Clock> clock_;
   std::unique_ptr<MemfdDevice> device_;
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<RpcServer> server_;

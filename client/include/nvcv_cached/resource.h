@@ -34,6 +34,11 @@ class NVCV_CACHED_API Resource {
 
   // The memory is used on that stream too (stream.h has the rule).
   void record_stream(const Stream& stream) const;
+
+  // The same, and what the stream is given from here on runs after what the streams that the memory
+  // was handed out on before have now: NVCV's submitSync. Of memory that is wrapped nothing is
+  // known.
+  void submit_stream_sync(const Stream& stream) const;
   explicit operator bool() const { return item_ != nullptr; }
 
  protected:

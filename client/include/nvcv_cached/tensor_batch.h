@@ -36,7 +36,7 @@ class NVCV_CACHED_API TensorBatch : public Container {
   void push_back(const std::vector<Tensor>& tensors);
   void pop_back(std::int64_t count = 1);
   void clear() noexcept;
-  void set(std::int64_t index, const Tensor& tensor);  // index as for at()
+  void set(std::int64_t index, const Tensor& tensor);  // index as for at(), kind as for push_back
 
   int rank() const;  // -1 when empty
   std::optional<DataType> dtype() const;

@@ -35,6 +35,7 @@ class CudaFencer final : public Fencer {
 
   void HandOut(Item& item) override;
   void HandOutOn(Item& item, const std::shared_ptr<StreamState>& stream) override;
+  void HandOutAfter(Item& item, const std::shared_ptr<StreamState>& stream) override;
   std::optional<lease_table::Fence> AtRelease(Item& item) noexcept override;
   int device_ordinal() const override { return gpu_.ordinal(); }
 
@@ -44,6 +45,8 @@ class CudaFencer final : public Fencer {
  private:
   absl::Status Use(Item& item, ThreadStreams& mine, CUstream stream,
                    const std::shared_ptr<StreamState>& state);
+  absl::Status WaitForUses(Item& item, ThreadStreams& mine, CUstream stream);
+  absl::Status CheckNotCapturing(CUstream stream) const;
   absl::Status NameIn(Item& item, StreamTimeline* line);
   absl::StatusOr<StreamTimeline*> LineFor(ThreadStreams& mine, CUstream stream,
                                           const std::shared_ptr<StreamState>& state);

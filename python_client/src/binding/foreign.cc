@@ -1,3 +1,4 @@
+// Four interfaces, and in which order they are asked: one decision, so in one file.
 #include "foreign.h"
 
 #include <nanobind/stl/string.h>
@@ -58,6 +59,13 @@ void CheckDevice(const ForeignBuffer& buffer, nb::handle object, Use use) {
   }
 }
 
+// Refused by CheckDevice, before the producer does any work.
+ForeignBuffer OnGpu(int cuda_device) {
+  ForeignBuffer buffer;
+  buffer.cuda_device = cuda_device;
+  return buffer;
+}
+
 std::vector<std::int64_t> Integers(nb::handle sequence) {
   std::vector<std::int64_t> values;
   for (nb::handle value : nb::borrow<nb::sequence>(sequence)) {
@@ -75,6 +83,7 @@ std::optional<ForeignBuffer> FromInterface(nb::handle object, const char* name) 
     if (!interface.contains(needed)) return std::nullopt;
   }
   if (nb::cast<int>(interface["version"]) < 2) return std::nullopt;
+  if (PyBytes_Check(nb::handle(interface["data"]).ptr())) ReadOnly(object);  // as Pillow's images
   if (!PyTuple_Check(nb::handle(interface["data"]).ptr())) return std::nullopt;
   ForeignBuffer buffer;
   const std::optional<DataType> type = FromNumpy(interface["typestr"]);
@@ -206,11 +215,7 @@ std::optional<ForeignBuffer> FromDlpack(nb::handle object) {
       throw InvalidArgument("a " + TypeName(object) + " on DLPack's device " + std::to_string(type),
                             "copy it to the host or to the GPU");
     }
-    if (on_gpu && device().is_host()) {
-      ForeignBuffer elsewhere;
-      elsewhere.cuda_device = nb::cast<int>(where[1]);
-      return elsewhere;  // refused by CheckDevice, before the producer does any work
-    }
+    if (on_gpu && device().is_host()) return OnGpu(nb::cast<int>(where[1]));
   }
   nb::object capsule = AskForCapsule(object, on_gpu);
   ForeignBuffer buffer;
@@ -261,6 +266,7 @@ std::optional<ForeignBuffer> Import(nb::handle object, Use use) {
           nb::object(nb::module_::import_("numpy").attr("asarray")).release();
       return FromBufferProtocol(asarray(object), use);
     }
+    if (Has(object, "__cuda_array_interface__")) return OnGpu(0);  // whichever
     return std::nullopt;
   }
   return FromDlpack(object);

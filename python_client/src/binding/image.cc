@@ -172,8 +172,8 @@ void BindImages(nb::module_& module) {
         return "<nvcv.Image " + std::to_string(self.width()) + "x" + std::to_string(self.height()) +
                " NVCV_IMAGE_FORMAT_" + self.format().name() + ">";
       });
-  module.def("as_image", &AsImage, nb::arg("buffer"), nb::arg("format") = Format(),
-             nb::sig("def as_image(buffer: object, format: Format = ...) -> Image"),
+  module.def("as_image", &AsImage, nb::arg("buffer") = nb::list(), nb::arg("format") = Format(),
+             nb::sig("def as_image(buffer: object = [], format: Format = ...) -> Image"),
              (std::string(
                   "An image on another library's memory, which it keeps, or on a list of one array "
                   "for each plane: ") +

@@ -35,9 +35,12 @@ void BindExternalBuffer(nb::module_& module) {
           [](const ExternalBuffer& self, nb::handle stream, nb::handle max_version,
              nb::handle device,
              nb::handle copy) { return ToDlpack(self.tensor, stream, max_version, device, copy); },
-          nb::kw_only(), nb::arg("stream").none() = nb::none(),
-          nb::arg("max_version").none() = nb::none(), nb::arg("dl_device").none() = nb::none(),
-          nb::arg("copy").none() = nb::none(), nb::sig(kDlpackSignature))
+          nb::arg("stream").none() = nb::none(), nb::arg("max_version").none() = nb::none(),
+          nb::kw_only(), nb::arg("dl_device").none() = nb::none(),
+          nb::arg("copy").none() = nb::none(),
+          nb::sig("def __dlpack__(self, stream: int | None = None, max_version: tuple[int, int] | "
+                  "None = None, *, dl_device: tuple[int, int] | None = None, copy: bool | None = "
+                  "None) -> object"))
       .def(
           "__dlpack_device__", [](const ExternalBuffer& self) { return DlpackDevice(self.tensor); },
           nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
@@ -67,10 +70,12 @@ void BindResources(nb::module_& module) {
       .def(
           "submitStreamSync",
           [](const Resource& self, nb::handle stream) {
-            self.record_stream(CheckedStream(stream));
+            self.submit_stream_sync(CheckedStream(stream));
           },
           nb::arg("stream"), nb::sig("def submitStreamSync(self, stream: Stream) -> None"),
-          "NVCV's name of record_stream; takes a Stream alone.")
+          "The same, and what the stream is given from here on runs after what the streams that "
+          "the "
+          "memory was used on before have now. Takes a Stream alone.")
       .def("__reduce__", &NotCopied, nb::sig("def __reduce__(self) -> str | tuple[object, ...]"));
   nb::class_<Container, Resource>(module, "Container", nb::is_weak_referenceable(),
                                   "Holds elements, pixels or other containers.");

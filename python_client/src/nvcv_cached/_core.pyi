@@ -412,7 +412,9 @@ class Resource:
         """
 
     def submitStreamSync(self, stream: Stream) -> None:
-        """NVCV's name of record_stream; takes a Stream alone."""
+        """
+        The same, and what the stream is given from here on runs after what the streams that the memory was used on before have now. Takes a Stream alone.
+        """
 
     def __reduce__(self) -> str | tuple[object, ...]: ...
 
@@ -432,7 +434,7 @@ class ExternalBuffer:
     @property
     def dtype(self) -> numpy.dtype: ...
 
-    def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = None, dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> object: ...
+    def __dlpack__(self, stream: int | None = None, max_version: tuple[int, int] | None = None, *, dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> object: ...
 
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
@@ -569,7 +571,7 @@ class Image(Container):
 
     def __repr__(self) -> str: ...
 
-def as_image(buffer: object, format: Format = ...) -> Image:
+def as_image(buffer: object = [], format: Format = ...) -> Image:
     """
     An image on another library's memory, which it keeps, or on a list of one array for each plane: (H, W), (H, W, C) or (C, H, W), with a leading N for N planes or images above each other. Counts 0 bytes.
     """

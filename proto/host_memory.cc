@@ -1,4 +1,4 @@
-#include "server/device/host_memory.h"
+#include "proto/host_memory.h"
 
 #include <algorithm>
 #include <fstream>
@@ -13,7 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
-namespace nvcv_cached::server {
+namespace nvcv_cached {
 namespace {
 
 // v1 writes "no limit" as the largest multiple of a page.
@@ -76,14 +76,15 @@ void Bound(const std::string& mount, std::string group, const Files& files, Host
 
 }  // namespace
 
-HostMemory ReadHostMemory(const std::string& root) {
+HostMemory ReadHostMemory(const std::string& root, const std::string& process) {
   const std::string meminfo = ReadFile(absl::StrCat(root, "/proc/meminfo")).value_or("");
   HostMemory memory;
   memory.total_bytes = FindNumber(meminfo, "MemTotal:") * 1024;
   memory.free_bytes = FindNumber(meminfo, "MemAvailable:") * 1024;
   memory.bound_by = "memory of the machine";
 
-  const std::string groups = ReadFile(absl::StrCat(root, "/proc/self/cgroup")).value_or("");
+  const std::string groups =
+      ReadFile(absl::StrCat(root, "/proc/", process, "/cgroup")).value_or("");
   for (absl::string_view line : absl::StrSplit(groups, '\n', absl::SkipEmpty())) {
     // number:controllers:path; v2 has no controllers
     std::vector<std::string> parts = absl::StrSplit(line, absl::MaxSplits(':', 2));
@@ -100,4 +101,4 @@ HostMemory ReadHostMemory(const std::string& root) {
   return memory;
 }
 
-}  // namespace nvcv_cached::server
+}  // namespace nvcv_cached
