@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
-from workshop import pytest_runtest_makereport, workshop  # noqa: E402, F401
+from workshop import pytest_runtest_makereport, workshop  # noqa: F401

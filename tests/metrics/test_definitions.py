@@ -29,9 +29,9 @@ def test_HelpTypeAndLabelsAreTheDefinitions(text):
         labels.setdefault(re.sub(r"_(bucket|sum|count)$", "", name), set()).add(names)
     defined = {definitions.PREFIX + metric.name: metric for metric in definitions.metrics()}
     assert set(helps) == set(defined) - {definitions.PREFIX + name for name in LATE}
-    for name in helps:
+    for name, text_of in helps.items():
         metric = defined[name]
-        assert helps[name] == metric.text
+        assert text_of == metric.text
         assert types[name] == metric.type
         assert labels[name] == {("device", *metric.labels)}
 
