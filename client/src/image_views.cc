@@ -36,12 +36,15 @@ std::vector<ImagePlane> Planes(const Image& image) {
   return planes;
 }
 
+// A single row is dense, whatever lies behind it.
 View OfPlane(const ImagePlane& plane) {
   const DataType channel = ChannelOf(plane.type);
+  const std::int64_t pixel = plane.type.size_bytes();
   return {plane.data,
           channel,
-          {{'H', plane.size.height, plane.row_stride},
-           {'W', plane.size.width, plane.type.size_bytes()},
+          {{'H', plane.size.height,
+            plane.size.height == 1 ? plane.size.width * pixel : plane.row_stride},
+           {'W', plane.size.width, pixel},
            {'C', plane.type.components(), channel.size_bytes()}}};
 }
 
