@@ -11,7 +11,7 @@ binding := $(venv)/.nvcv-cached
 headers := $(wildcard client/include/nvcv_cached/*.h)
 binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test test-long build bench gpu-bundle mutants wheel deb install format lint lock stubs clean
+.PHONY: help demo test test-long build docs bench gpu-bundle mutants wheel install format lint lock stubs clean deb
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make test       every test, under one ctest'
 	@echo 'make test-long  the long runs too: millions of steps, thousands of kills'
 	@echo 'make build      build/bin/nvcv-cached, build/bin/nvcv-cachectl, the Python package in .venv'
+	@echo 'make docs       the API references of C++ (Doxygen) and Python (pdoc), in build/docs/'
 	@echo 'make bench      the benchmarks against their budgets, DEVICE=cuda:0 for those of a GPU; JSON in bench-out/'
 	@echo 'make gpu-bundle an archive with the GPU tests and benchmarks, for a machine with a GPU'
 	@echo 'make wheel      dist/*.whl, the Python package with everything that it needs'
@@ -44,6 +45,7 @@ $(venv)/.build: requirements.txt | packages
 .PHONY: test-packages
 test-packages:
 	@YES='$(YES)' deploy/setup/install-packages test
+	@YES='$(YES)' deploy/setup/install-packages docs
 
 $(venv)/.test: requirements-test.txt $(venv)/.build | test-packages
 	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
@@ -78,6 +80,10 @@ test: test-programs $(venv)/.test
 
 test-long: test-programs $(venv)/.test
 	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
+
+docs: $(venv)/.build
+	@YES='$(YES)' deploy/setup/install-packages docs
+	$(python) docs/reference/build.py build/docs
 
 demo: build
 	$(python) examples/demo --out demo-out

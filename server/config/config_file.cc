@@ -2,11 +2,14 @@
 #include <toml++/toml.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,6 +19,8 @@
 
 namespace nvcv_cached::server {
 namespace {
+
+constexpr uintmax_t kMostBytes = 1 << 20;
 
 absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -84,6 +89,17 @@ class FileReader {
 }  // namespace
 
 absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path) {
+  // What has no end, or does not come, would keep the daemon from starting or reloading for ever.
+  std::error_code unknown;
+  const auto kind = std::filesystem::status(path, unknown).type();
+  if (std::filesystem::exists(std::filesystem::file_status(kind)) &&
+      kind != std::filesystem::file_type::regular && path != "/dev/null") {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  }
+  if (const auto size = std::filesystem::file_size(path, unknown); !unknown && size > kMostBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", size, " bytes; settings have at most ", kMostBytes));
+  }
   errno = 0;
   std::ifstream stream(path);
   std::ostringstream text;

@@ -1,4 +1,4 @@
-// The random program (program.h): 30,000 steps, 10,000,000 with NVCV_CACHED_LONG.
+// The random program (program.h): 30,000 steps, 10,000,000 with NVCV_CACHED_LONG=1.
 // NVCV_CACHED_TEST_STEPS sets the length, NVCV_CACHED_TEST_SEED the seed, which is printed.
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ uint64_t FromEnvironment(const char* name, uint64_t fallback) {
 }
 
 TEST(RandomProgram, CountersAreTheModelsAfterEveryStep) {
-  const bool is_long = std::getenv("NVCV_CACHED_LONG") != nullptr;
+  const bool is_long = FromEnvironment("NVCV_CACHED_LONG", 0) == 1;
   const uint64_t steps = FromEnvironment("NVCV_CACHED_TEST_STEPS", is_long ? 10'000'000 : 30'000);
   const uint64_t seed = FromEnvironment("NVCV_CACHED_TEST_SEED", std::random_device()());
   std::cout << "NVCV_CACHED_TEST_SEED=" << seed << ", " << steps << " steps" << std::endl;

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -123,6 +124,32 @@ def test_probes_ADrainIsNoReasonToEndIt(tmp_path, code, ends_it):
     command = container(daemonset(), "daemon")["livenessProbe"]["exec"]["command"]
     result = subprocess.run(command, check=False, timeout=30, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     assert (result.returncode != 0) is ends_it
+
+
+def test_probes_AHungDaemonIsEndedAndADrainingOneIsNot(tmp_path):
+    """The probes' own commands, asked of a real daemon."""
+    tmp_path.chmod(0o700)
+    programs = Path(os.environ["NVCV_CACHED_BIN"])
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path)}
+    container_spec = container(daemonset(), "daemon")
+
+    def probe(name):
+        command = container_spec[name]["exec"]["command"]
+        return subprocess.run(command, check=False, timeout=60, capture_output=True, env=environment).returncode
+
+    daemon = subprocess.Popen(["nvcv-cached", "--device=host"], env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        while " ready " not in daemon.stderr.readline():
+            assert daemon.poll() is None
+        assert (probe("startupProbe"), probe("readinessProbe"), probe("livenessProbe")) == (0, 0, 0)
+        subprocess.run(["nvcv-cachectl", "drain", "--all"], check=True, capture_output=True, env=environment)
+        assert (probe("readinessProbe"), probe("livenessProbe")) == (3, 0)
+        daemon.send_signal(signal.SIGSTOP)
+        assert probe("livenessProbe") not in (0, 3)
+    finally:
+        daemon.kill()
+        daemon.wait(20)
+        daemon.stderr.close()
 
 
 def test_programs_KnowTheirArguments():

@@ -129,9 +129,10 @@ def applies(path):
 
 
 def why(output):
-    lines = [line.removeprefix("E  ").strip() for line in output.splitlines() if line.startswith(("E  ", "  Which is"))]
-    lines += [line for line in output.splitlines() if "Failure" not in line and "FAILED" not in line and line.strip()]
-    return lines[0][:100] if lines else "failed"
+    lines = output.splitlines()
+    said = [line[1:].strip() for line in lines if line.startswith("E  ")]  # pytest's
+    said += [line.strip() for line in lines if line.strip().startswith(("Expected", "Actual", "Which is"))]
+    return said[0][:100] if said else "failed"
 
 
 def main():

@@ -39,7 +39,12 @@ stream = nvcv.Stream()
 number, handle = stream.id, stream.handle
 with stream:
     nvcv.Tensor((9,), np.uint8).cuda().__cuda_array_interface__
-del stream
+for other in (stream, nvcv.Stream.default, stream):
+    image.submitStreamSync(other)
+    view.submitStreamSync(stream=other)  # its parent's memory
+    nvcv.as_tensor(exported, "HWC").submitStreamSync(other)
+stream.sync()
+del stream, other
 gc.collect()
 again = nvcv.Stream()
 assert handle != 0 and (again.id, again.handle) == (number, handle)

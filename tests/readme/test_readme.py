@@ -100,7 +100,18 @@ def test_readme_other_blocks_are_make_and_git():
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocol.md", "docs/cuda.md", "tests/model/README.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/design.md",
+        "docs/protocol.md",
+        "docs/cuda.md",
+        "docs/security.md",
+        "docs/namespaces.md",
+        "docs/compatibility.md",
+        "tests/model/README.md",
+    ],
 )
 def test_pages_name_files_that_exist(page):
     """A path or a file's name in code font names something in the tree; `NAME` stands for any."""

@@ -1,7 +1,8 @@
-// Element types of tensors: NVCV's 50, one to four components of one kind (nvcv.Type in Python).
-//
-// A value type of 4 bytes: kind, bits per component, components. Alignment is a component's size.
-// Immutable, thread-safe.
+/// @class nvcv_cached::DataType
+/// Element types of tensors: NVCV's 50, one to four components of one kind (nvcv.Type in Python).
+///
+/// A value type of 4 bytes: kind, bits per component, components. Alignment is a component's size.
+/// Immutable, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -13,34 +14,52 @@
 
 namespace nvcv_cached {
 
-enum class DataKind : std::uint8_t { kNone, kUnsigned, kSigned, kFloat, kComplex };
+/// What one component is.
+enum class DataKind : std::uint8_t {
+  kNone,      ///< the empty type
+  kUnsigned,  ///< an unsigned integer
+  kSigned,    ///< a signed integer
+  kFloat,     ///< IEEE 754: 16, 32 or 64 bits
+  kComplex,   ///< two floats
+};
 
 class NVCV_CACHED_API DataType {
  public:
-  constexpr DataType() = default;
+  constexpr DataType() = default;  ///< the empty type, of 0 bytes
+
+  /// `bits` of one component, 1 to 4 `components`; is_supported() says whether NVCV has it.
   constexpr DataType(DataKind kind, int bits, int components = 1)
       : kind_(kind),
         bits_(static_cast<std::uint8_t>(bits)),
         components_(static_cast<std::uint8_t>(components)) {}
 
-  constexpr DataKind kind() const { return kind_; }
-  constexpr int bits() const { return bits_; }  // of one component; 64 for C64 (2 x f32)
-  constexpr int components() const { return components_; }  // 0 for the empty type
-  constexpr std::int64_t component_bytes() const { return bits_ / 8; }
+  constexpr DataKind kind() const { return kind_; }  ///< of each component
+  constexpr int bits() const { return bits_; }       ///< of one component; 64 for C64 (2 x f32)
+  constexpr int components() const { return components_; }                ///< 0 for the empty type
+  constexpr std::int64_t component_bytes() const { return bits_ / 8; }    ///< of one
+  constexpr std::int64_t alignment() const { return component_bytes(); }  ///< in bytes
+
+  /// Of all components.
   constexpr std::int64_t size_bytes() const { return std::int64_t{bits_} / 8 * components_; }
-  constexpr std::int64_t alignment() const { return component_bytes(); }
+
+  /// All three as one number, for hashes: kind, bits and components in 8 bits each.
   constexpr std::uint32_t packed() const {
     return static_cast<std::uint32_t>(kind_) << 16 | static_cast<std::uint32_t>(bits_) << 8 |
            components_;
   }
-  bool is_supported() const;                                       // one of the named 50
-  std::string name() const;                                        // "U8", "3F32"; "NONE"
-  static std::optional<DataType> FromName(std::string_view name);  // "U8", "_3F32", "3F32"
+  bool is_supported() const;                                       ///< one of the named 50
+  std::string name() const;                                        ///< "U8", "3F32"; "NONE"
+  static std::optional<DataType> FromName(std::string_view name);  ///< "U8", "_3F32", "3F32"
 
+  /// By value.
   friend constexpr bool operator==(DataType a, DataType b) { return a.packed() == b.packed(); }
+  /// By value.
   friend constexpr bool operator!=(DataType a, DataType b) { return a.packed() != b.packed(); }
 
+  /// One component of this kind (U, S, F, C) and so many bits.
+  /// @{
   static const DataType kU8, kS8, kU16, kS16, kU32, kS32, kU64, kS64, kF16, kF32, kF64, kC64, kC128;
+  /// @}
 
  private:
   DataKind kind_ = DataKind::kNone;

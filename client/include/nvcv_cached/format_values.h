@@ -1,6 +1,7 @@
-// NVCV's named formats with their 64-bit values, in NVCV's order. X(name, value) is called for
-// each; format.h makes the constants Format::kNAME of them. NV21 and NV21_ER share the values of
-// NV12 and NV12_ER.
+/// @file
+/// NVCV's named formats with their 64-bit values, in NVCV's order. X(name, value) is called for
+/// each; format.h makes the constants Format::kNAME of them. NV21 and NV21_ER share the values of
+/// NV12 and NV12_ER.
 #pragma once
 
 #define NVCV_CACHED_FORMATS(X)                    \

@@ -1,4 +1,5 @@
-// Everything: tensors, images, batches and buffers that many processes borrow from one cache.
+/// @namespace nvcv_cached
+/// Everything: tensors, images, batches and buffers that many processes borrow from one cache.
 #pragma once
 
 #include "nvcv_cached/buffer.h"               // IWYU pragma: export

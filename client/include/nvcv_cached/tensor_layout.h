@@ -1,5 +1,6 @@
-// The labels of a tensor's dimensions, such as "NHWC": up to 15 characters, compared by value.
-// 16 bytes, zero padded. Immutable, thread-safe.
+/// @class nvcv_cached::TensorLayout
+/// The labels of a tensor's dimensions, such as "NHWC": up to 15 characters, compared by value.
+/// 16 bytes, zero padded. Immutable, thread-safe.
 #pragma once
 
 #include <array>
@@ -11,23 +12,31 @@
 
 namespace nvcv_cached {
 
-inline constexpr int kMaxRank = 15;  // of tensors and layouts, as in NVCV
+inline constexpr int kMaxRank = 15;  ///< of tensors and layouts, as in NVCV
 
 class NVCV_CACHED_API TensorLayout {
  public:
-  constexpr TensorLayout() = default;     // no layout
+  constexpr TensorLayout() = default;  ///< no layout
+
+  /// Throws InvalidArgument: more than 15 labels.
+  /// @{
   TensorLayout(std::string_view labels);  // NOLINT: any string converts, as in NVCV
   TensorLayout(const char* labels) : TensorLayout(std::string_view(labels)) {}         // NOLINT
   TensorLayout(const std::string& labels) : TensorLayout(std::string_view(labels)) {}  // NOLINT
+  /// @}
 
-  int rank() const { return static_cast<int>(view().size()); }
-  bool empty() const { return labels_[0] == 0; }
-  std::string_view view() const { return std::string_view(labels_.data()); }
-  std::string str() const { return std::string(view()); }
-  const std::array<char, 16>& raw() const { return labels_; }
+  int rank() const { return static_cast<int>(view().size()); }                ///< number of labels
+  bool empty() const { return labels_[0] == 0; }                              ///< no layout
+  std::string_view view() const { return std::string_view(labels_.data()); }  ///< "NHWC"
+  std::string str() const { return std::string(view()); }                     ///< a copy
+  const std::array<char, 16>& raw() const { return labels_; }                 ///< zero padded
+
+  /// By value.
   friend bool operator==(const TensorLayout& a, const TensorLayout& b) {
     return a.labels_ == b.labels_;
   }
+
+  /// By value.
   friend bool operator!=(const TensorLayout& a, const TensorLayout& b) { return !(a == b); }
 
  private:

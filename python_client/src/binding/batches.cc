@@ -101,8 +101,10 @@ void BindList(nb::class_<Batch, Container>& batch, const char* pushback_signatur
       .def(
           "__init__",
           [](Batch* self, nb::handle capacity) { new (self) Batch(IntegerOf(capacity)); },
-          nb::arg("capacity"), nb::sig("def __init__(self, capacity: int) -> None"))
-      .def_prop_ro("capacity", [](const Batch& self) { return self.capacity(); })
+          nb::arg("capacity"), nb::sig("def __init__(self, capacity: int) -> None"),
+          "Empty; InvalidArgument for a negative capacity.")
+      .def_prop_ro(
+          "capacity", [](const Batch& self) { return self.capacity(); }, "Most members.")
       .def("__len__", [](const Batch& self) { return self.objects.size(); })
       .def(
           "__iter__",
@@ -116,11 +118,13 @@ void BindList(nb::class_<Batch, Container>& batch, const char* pushback_signatur
                       .c_str()),
           "Over the very objects that were pushed.")
       .def("pushback", &PushBack<Batch, Member>, nb::arg("members"), nb::sig(pushback_signature),
-           "One, or a sequence. What fails changes nothing.")
+           "One, or a sequence; Overflow beyond the capacity. What fails changes nothing.")
       .def(
           "popback", [](Batch& self, nb::handle count) { self.Pop(IntegerOf(count)); },
-          nb::arg("count") = 1, nb::sig("def popback(self, count: int = 1) -> None"))
-      .def("clear", [](Batch& self) { self.Clear(); });
+          nb::arg("count") = 1, nb::sig("def popback(self, count: int = 1) -> None"),
+          "Takes the last ones off; Underflow when fewer are there.")
+      .def(
+          "clear", [](Batch& self) { self.Clear(); }, "Takes all off.");
 }
 
 nb::object AsImages(nb::handle buffers, Format format) {
@@ -203,7 +207,7 @@ void BindTensorBatch(nb::module_& module) {
           nb::sig("def dtype(self) -> numpy.dtype | None"), "None when empty.")
       .def_prop_ro(
           "layout", [](const PyTensorBatch& self) { return LayoutOrNone(self.layout()); },
-          nb::sig("def layout(self) -> TensorLayout | None"))
+          nb::sig("def layout(self) -> TensorLayout | None"), "None when empty, or without one.")
       .def(
           "__getitem__",
           [](const PyTensorBatch& self, nb::handle index) {

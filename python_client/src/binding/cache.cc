@@ -78,7 +78,7 @@ void BindCache(nb::module_& module) {
   auto scope = nb::arg("scope") = Scope::kProcess;
   module.def("cache_size", &cache_size, scope,
              nb::sig("def cache_size(scope: ThreadScope | int = ...) -> int"),
-             "Items in the cache, in use and idle.");
+             "Items in the cache, in use and idle; exact, asked of the daemon.");
   module.def(
       "clear_cache", &clear_cache, scope,
       nb::sig("def clear_cache(scope: ThreadScope | int = ...) -> "
@@ -88,15 +88,20 @@ void BindCache(nb::module_& module) {
       "current_cache_size_inbytes", [] { return current_cache_size_inbytes(); },
       "Bytes in the cache of this process, in use and idle.");
   module.def("get_cache_limit_inbytes", &get_cache_limit_inbytes,
-             "This process's limit; until it is set, the daemon's.");
+             "This process's limit in bytes; until it is set, the daemon's.");
   module.def(
       "set_cache_limit_inbytes",
       [](nb::handle limit) { set_cache_limit_inbytes(IntegerOf(limit)); }, nb::arg(),
       nb::sig("def set_cache_limit_inbytes(limit: int, /) -> None"),
-      "This process's limit; the smaller of it and the daemon's is in force. 0 caches nothing.");
-  module.def("stats", &StatsDict, nb::arg("scope") = "process",
-             nb::sig("def stats(scope: str = 'process') -> dict[str, int]"),
-             "Counters by name; `scope` is 'thread', 'process' or 'daemon'.");
+      "This process's limit in bytes; the smaller of it and the daemon's is in force. 0 caches "
+      "nothing; a negative one is an InvalidArgument.");
+  module.def(
+      "stats", &StatsDict, nb::arg("scope") = "process",
+      nb::sig("def stats(scope: str = 'process') -> dict[str, int]"),
+      "Counters by name; `scope` is 'thread', 'process' or 'daemon'; InvalidArgument for "
+      "others.\n\n"
+      "Counts and bytes, as docs/operate.md explains them: hits, hits_exact, hits_size_class, "
+      "hits_depot, misses, misses_reclaim, misses_grow, refused, cache_items, cache_bytes.");
   module.def("connect", &Connect, nb::arg("device") = nb::none(), nb::arg("address") = nb::none(),
              nb::arg("name") = nb::none(), nb::arg("timeout") = nb::none(),
              nb::arg("autostart") = nb::none(), nb::arg("strict_streams") = nb::none(),
@@ -108,7 +113,7 @@ void BindCache(nb::module_& module) {
   nb::class_<Device>(module, "Device", "Where memory comes from.")
       .def_prop_ro("kind", &Device::kind, "'host' or 'cuda'.")
       .def_prop_ro("id", &Device::id, "'host' or the GPU's UUID.")
-      .def_prop_ro("name", &Device::name)
+      .def_prop_ro("name", &Device::name, "For people, such as 'NVIDIA H200'.")
       .def_prop_ro("total_bytes", &Device::total_bytes, "0 before the first object.")
       .def("__repr__", [](const Device& self) {
         return "<nvcv_cached.Device " + self.id() + " \"" + self.name() + "\" " +

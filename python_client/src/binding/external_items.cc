@@ -62,13 +62,13 @@ void BindExternalItems(nb::module_& module) {
           [](const PyItem& self) {
             return nb::borrow(reinterpret_cast<PyObject*>(&self.item.payload<char>()));
           },
-          nb::sig("def payload(self) -> typing.Any"))
+          nb::sig("def payload(self) -> typing.Any"), "What `make` returned.")
       .def_prop_ro(
           "key",
           [](const PyItem& self) {
             return nb::borrow(dynamic_cast<const PyKey&>(self.item.key()).object());
           },
-          nb::sig("def key(self) -> typing.Any"))
+          nb::sig("def key(self) -> typing.Any"), "As given when the payload was made.")
       .def_prop_ro(
           "was_reused", [](const PyItem& self) { return self.item.was_reused(); },
           "Found idle in the cache.");

@@ -52,7 +52,7 @@ void BindFormat(nb::module_& module) {
           "From its value, at least 0.")
       .def_prop_ro("name", &Format::name,
                    "'RGB8'; three question marks for a value without a name.")
-      .def_prop_ro("value", &Format::value)
+      .def_prop_ro("value", &Format::value, "NVCV's number.")
       .def_prop_ro("planes", &Format::planes, "0 to 4.")
       .def_prop_ro("channels", &Format::channels, "In all planes together.")
       .def("__int__", &Format::value)
@@ -124,8 +124,8 @@ void BindRectI(nb::module_& module) {
           "In 32 bits; negative ones are allowed.")
       .def_rw("x", &RectI::x, "Of the left edge.")
       .def_rw("y", &RectI::y, "Of the upper edge.")
-      .def_rw("width", &RectI::width)
-      .def_rw("height", &RectI::height)
+      .def_rw("width", &RectI::width, "In pixels.")
+      .def_rw("height", &RectI::height, "In pixels.")
       .def(
           "__reduce__",
           [](nb::handle) -> nb::object {

@@ -111,8 +111,9 @@ void BindConstructors(nb::class_<Image, Container>& image) {
           nb::arg("size"), nb::arg("format"), nb::arg("rowalign") = 0,
           nb::sig("def __init__(self, size: tuple[int, int], format: Format, rowalign: int = 0) -> "
                   "None"),
-          "`size`: (width, height). `rowalign`: 0 for the device's own, or a power of two in "
-          "bytes.")
+          "`size`: (width, height) in pixels. `rowalign`: 0 for the device's own, or a power of "
+          "two "
+          "in bytes. NotImplemented for a block linear format; else errors as Tensor's.")
       .def(
           "__init__",
           [](Image* self, nb::handle buffer, Format format, nb::handle rowalign) {
@@ -154,10 +155,10 @@ void BindImages(nb::module_& module) {
   image
       .def_prop_ro(
           "size", [](const Image& self) { return nb::make_tuple(self.width(), self.height()); },
-          nb::sig("def size(self) -> tuple[int, int]"), "(width, height)")
-      .def_prop_ro("width", &Image::width)
-      .def_prop_ro("height", &Image::height)
-      .def_prop_ro("format", &Image::format)
+          nb::sig("def size(self) -> tuple[int, int]"), "(width, height) in pixels.")
+      .def_prop_ro("width", &Image::width, "In pixels.")
+      .def_prop_ro("height", &Image::height, "In pixels.")
+      .def_prop_ro("format", &Image::format, "As asked for, or inferred.")
       .def("cuda", &Cuda, nb::arg("layout").none() = nb::none(),
            nb::sig("def cuda(self, layout: TensorLayout | str | None = None) -> ExternalBuffer | "
                    "list[ExternalBuffer]"),

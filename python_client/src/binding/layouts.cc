@@ -53,7 +53,8 @@ void BindLayouts(nb::module_& module) {
       .def(
           "__init__",
           [](TensorLayout* self, std::string_view labels) { new (self) TensorLayout(labels); },
-          nb::arg(), nb::sig("def __init__(self, labels: str, /) -> None"))
+          nb::arg(), nb::sig("def __init__(self, labels: str, /) -> None"),
+          "InvalidArgument for more than 15.")
       .def("__repr__", [](const TensorLayout& self) { return self.str(); })
       .def("__hash__",
            [](const TensorLayout& self) {

@@ -21,7 +21,8 @@ NB_MODULE(_core, module) {
   // Exit with live objects and views is quiet; the tests ask to hear of leaks.
   const char* leaks = std::getenv("NVCV_CACHED_LEAK_WARNINGS");
   nanobind::set_leak_warnings(leaks != nullptr && *leaks == '1');
-  module.def("version", [] { return NVCV_CACHED_VERSION; });
+  module.def(
+      "version", [] { return NVCV_CACHED_VERSION; }, "Of this package.");
   python::BindErrors();
   python::BindWaits();
   python::BindLog();

@@ -22,14 +22,14 @@ void BindExternalBuffer(nb::module_& module) {
                              "Memory for other libraries, which keeps it in use; made by cuda().")
       .def_prop_ro(
           "shape", [](const ExternalBuffer& self) { return ShapeTuple(self.tensor); },
-          nb::sig("def shape(self) -> tuple[int, ...]"))
+          nb::sig("def shape(self) -> tuple[int, ...]"), "In elements.")
       .def_prop_ro(
           "strides", [](const ExternalBuffer& self) { return StridesTuple(self.tensor); },
           nb::sig("def strides(self) -> tuple[int, ...]"), "In elements.")
       .def_prop_ro(
           "dtype",
           [](const ExternalBuffer& self) { return nb::borrow(NumpyDtype(self.tensor.dtype())); },
-          nb::sig("def dtype(self) -> numpy.dtype"))
+          nb::sig("def dtype(self) -> numpy.dtype"), "Of one element.")
       .def(
           "__dlpack__",
           [](const ExternalBuffer& self, nb::handle stream, nb::handle max_version,

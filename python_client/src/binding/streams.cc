@@ -111,7 +111,8 @@ void BindStreams(nb::module_& module) {
           "current", [](nb::handle) { return Current(); },
           nb::sig("def current(self, /) -> Stream"),
           "The one entered last by this thread, else the default.")
-      .def_prop_ro("handle", HandleOf)
+      .def_prop_ro("handle", HandleOf,
+                   "The cudaStream_t as a number; 0: the legacy default stream, or the host.")
       .def_prop_ro(
           "id", [](const PyStream& self) { return self.stream.id(); },
           "Counts streams; one that is reused keeps it.")

@@ -53,7 +53,13 @@ void BindConstructors(nb::class_<Tensor, Container>& tensor) {
           nb::sig(
               "def __init__(self, shape: tuple[int, ...], dtype: Type | numpy.typing.DTypeLike, "
               "layout: TensorLayout | str | None = None, rowalign: int = 0) -> None"),
-          "`rowalign`: 0 for the device's own, or a power of two in bytes.")
+          "`shape` in elements, outermost dimension first. `rowalign`: 0 for the device's own, or "
+          "a "
+          "power of two in bytes.\n\n"
+          "InvalidArgument for a shape, type, layout or alignment that cannot be; OutOfMemory, "
+          "QuotaExceeded, Unavailable, DeadlineExceeded, PermissionDenied, VersionMismatch or "
+          "Forked "
+          "when the daemon has to be asked and gives nothing.")
       .def(
           "__init__",
           [](Tensor* self, nb::handle nimages, const SizeArgument& imgsize, Format format,
@@ -63,7 +69,9 @@ void BindConstructors(nb::class_<Tensor, Container>& tensor) {
           nb::arg("nimages"), nb::arg("imgsize"), nb::arg("format"), nb::arg("rowalign") = 0,
           nb::sig("def __init__(self, nimages: int, imgsize: tuple[int, int], format: Format, "
                   "rowalign: int = 0) -> None"),
-          "Images of one size, (width, height): NHWC for a packed format, NCHW for a planar one.")
+          "Images of one size, (width, height) in pixels: NHWC for a packed format, NCHW for a "
+          "planar "
+          "one; InvalidArgument for others. Errors as above.")
       .def_static(
           "zeros",
           [](nb::handle shape, nb::handle dtype, nb::handle layout, nb::handle rowalign) {
@@ -78,14 +86,16 @@ void BindConstructors(nb::class_<Tensor, Container>& tensor) {
 }
 
 void BindProperties(nb::class_<Tensor, Container>& tensor) {
-  tensor.def_prop_ro("shape", ShapeTuple, nb::sig("def shape(self) -> tuple[int, ...]"))
-      .def_prop_ro("ndim", &Tensor::rank)
+  tensor
+      .def_prop_ro("shape", ShapeTuple, nb::sig("def shape(self) -> tuple[int, ...]"),
+                   "In elements, outermost dimension first.")
+      .def_prop_ro("ndim", &Tensor::rank, "Number of dimensions, 1 to 15.")
       .def_prop_ro(
           "dtype", [](const Tensor& self) { return nb::borrow(NumpyDtype(self.dtype())); },
-          nb::sig("def dtype(self) -> numpy.dtype"))
+          nb::sig("def dtype(self) -> numpy.dtype"), "Of one element.")
       .def_prop_ro(
           "layout", [](const Tensor& self) { return LayoutOrNone(self.layout()); },
-          nb::sig("def layout(self) -> TensorLayout | None"))
+          nb::sig("def layout(self) -> TensorLayout | None"), "None for a tensor without one.")
       .def("__repr__", [](const Tensor& self) {
         return "<nvcv.Tensor shape=" + nb::cast<std::string>(nb::repr(ShapeTuple(self))) +
                " dtype=" + nb::cast<std::string>(nb::str(NumpyDtype(self.dtype()))) + ">";
@@ -163,7 +173,8 @@ void BindTensors(nb::module_& module) {
       nb::sig("def reshape(self, shape: tuple[int, ...], layout: TensorLayout | str | None = "
               "None) -> Tensor"),
       "The same memory in another shape, which keeps this tensor in use. `layout`: None "
-      "keeps it, '' drops it.");
+      "keeps it, '' drops it. InvalidArgument for another volume, a layout of another rank, or a "
+      "dimension that would span padding.");
   module.def(
       "reshape", &Reshape, nb::arg("tensor"), nb::arg("shape"),
       nb::arg("layout").none() = nb::none(),
@@ -174,7 +185,9 @@ void BindTensors(nb::module_& module) {
       "as_tensor", &AsTensor, nb::arg("buffer"), nb::arg("layout").none() = nb::none(),
       nb::sig("def as_tensor(buffer: object, layout: TensorLayout | str | None = None) -> Tensor"),
       "A tensor on another library's memory, which it keeps: an array of NumPy (on the host "
-      "device), torch or CuPy, or what cuda() gives. Counts 0 bytes.");
+      "device), torch or CuPy, or what cuda() gives. Counts 0 bytes.\n\n"
+      "InvalidArgument says what was found where the array is read-only, not dense enough, of an "
+      "unsupported type, or on another kind of device.");
 }
 
 }  // namespace nvcv_cached::python

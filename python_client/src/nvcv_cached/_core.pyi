@@ -6,7 +6,8 @@ import numpy
 import numpy.typing
 
 
-def version() -> str: ...
+def version() -> str:
+    """Of this package."""
 
 class Type:
     """
@@ -98,7 +99,8 @@ class TensorLayout:
     The labels of a tensor's dimensions, such as 'NHWC': up to 15 characters. A str does wherever a layout is taken.
     """
 
-    def __init__(self, labels: str, /) -> None: ...
+    def __init__(self, labels: str, /) -> None:
+        """InvalidArgument for more than 15."""
 
     def __repr__(self) -> str: ...
 
@@ -167,7 +169,8 @@ class Format:
         """'RGB8'; three question marks for a value without a name."""
 
     @property
-    def value(self) -> int: ...
+    def value(self) -> int:
+        """NVCV's number."""
 
     @property
     def planes(self) -> int:
@@ -340,13 +343,15 @@ class RectI:
     def y(self, arg: int, /) -> None: ...
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """In pixels."""
 
     @width.setter
     def width(self, arg: int, /) -> None: ...
 
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """In pixels."""
 
     @height.setter
     def height(self, arg: int, /) -> None: ...
@@ -372,7 +377,10 @@ class Stream:
     """The one entered last by this thread, else the default."""
 
     @property
-    def handle(self) -> int: ...
+    def handle(self) -> int:
+        """
+        The cudaStream_t as a number; 0: the legacy default stream, or the host.
+        """
 
     @property
     def id(self) -> int:
@@ -425,14 +433,16 @@ class ExternalBuffer:
     """Memory for other libraries, which keeps it in use; made by cuda()."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """In elements."""
 
     @property
     def strides(self) -> tuple[int, ...]:
         """In elements."""
 
     @property
-    def dtype(self) -> numpy.dtype: ...
+    def dtype(self) -> numpy.dtype:
+        """Of one element."""
 
     def __dlpack__(self, stream: int | None = None, max_version: tuple[int, int] | None = None, *, dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> object: ...
 
@@ -461,12 +471,16 @@ class Tensor(Container):
 
     @overload
     def __init__(self, shape: tuple[int, ...], dtype: Type | numpy.typing.DTypeLike, layout: TensorLayout | str | None = None, rowalign: int = 0) -> None:
-        """`rowalign`: 0 for the device's own, or a power of two in bytes."""
+        """
+        `shape` in elements, outermost dimension first. `rowalign`: 0 for the device's own, or a power of two in bytes.
+
+        InvalidArgument for a shape, type, layout or alignment that cannot be; OutOfMemory, QuotaExceeded, Unavailable, DeadlineExceeded, PermissionDenied, VersionMismatch or Forked when the daemon has to be asked and gives nothing.
+        """
 
     @overload
     def __init__(self, nimages: int, imgsize: tuple[int, int], format: Format, rowalign: int = 0) -> None:
         """
-        Images of one size, (width, height): NHWC for a packed format, NCHW for a planar one.
+        Images of one size, (width, height) in pixels: NHWC for a packed format, NCHW for a planar one; InvalidArgument for others. Errors as above.
         """
 
     @staticmethod
@@ -474,16 +488,20 @@ class Tensor(Container):
         """With all bytes 0, the padding too."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """In elements, outermost dimension first."""
 
     @property
-    def ndim(self) -> int: ...
+    def ndim(self) -> int:
+        """Number of dimensions, 1 to 15."""
 
     @property
-    def dtype(self) -> numpy.dtype: ...
+    def dtype(self) -> numpy.dtype:
+        """Of one element."""
 
     @property
-    def layout(self) -> TensorLayout | None: ...
+    def layout(self) -> TensorLayout | None:
+        """None for a tensor without one."""
 
     def __repr__(self) -> str: ...
 
@@ -505,7 +523,7 @@ class Tensor(Container):
 
     def reshape(self, shape: tuple[int, ...], layout: TensorLayout | str | None = None) -> Tensor:
         """
-        The same memory in another shape, which keeps this tensor in use. `layout`: None keeps it, '' drops it.
+        The same memory in another shape, which keeps this tensor in use. `layout`: None keeps it, '' drops it. InvalidArgument for another volume, a layout of another rank, or a dimension that would span padding.
         """
 
 def reshape(tensor: Tensor, shape: tuple[int, ...], layout: TensorLayout | str | None = None) -> Tensor:
@@ -515,6 +533,8 @@ def reshape(tensor: Tensor, shape: tuple[int, ...], layout: TensorLayout | str |
 def as_tensor(buffer: object, layout: TensorLayout | str | None = None) -> Tensor:
     """
     A tensor on another library's memory, which it keeps: an array of NumPy (on the host device), torch or CuPy, or what cuda() gives. Counts 0 bytes.
+
+    InvalidArgument says what was found where the array is read-only, not dense enough, of an unsupported type, or on another kind of device.
     """
 
 @overload
@@ -533,7 +553,7 @@ class Image(Container):
     @overload
     def __init__(self, size: tuple[int, int], format: Format, rowalign: int = 0) -> None:
         """
-        `size`: (width, height). `rowalign`: 0 for the device's own, or a power of two in bytes.
+        `size`: (width, height) in pixels. `rowalign`: 0 for the device's own, or a power of two in bytes. NotImplemented for a block linear format; else errors as Tensor's.
         """
 
     @overload
@@ -548,16 +568,19 @@ class Image(Container):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height)"""
+        """(width, height) in pixels."""
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """In pixels."""
 
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """In pixels."""
 
     @property
-    def format(self) -> Format: ...
+    def format(self) -> Format:
+        """As asked for, or inferred."""
 
     def cuda(self, layout: TensorLayout | str | None = None) -> ExternalBuffer | list[ExternalBuffer]:
         """
@@ -581,10 +604,12 @@ class ImageBatchVarShape(Container):
     Images of different sizes and formats that are worked on together, up to `capacity` of them.
     """
 
-    def __init__(self, capacity: int) -> None: ...
+    def __init__(self, capacity: int) -> None:
+        """Empty; InvalidArgument for a negative capacity."""
 
     @property
-    def capacity(self) -> int: ...
+    def capacity(self) -> int:
+        """Most members."""
 
     def __len__(self) -> int: ...
 
@@ -592,11 +617,15 @@ class ImageBatchVarShape(Container):
         """Over the very objects that were pushed."""
 
     def pushback(self, members: Image | Sequence[Image]) -> None:
-        """One, or a sequence. What fails changes nothing."""
+        """
+        One, or a sequence; Overflow beyond the capacity. What fails changes nothing.
+        """
 
-    def popback(self, count: int = 1) -> None: ...
+    def popback(self, count: int = 1) -> None:
+        """Takes the last ones off; Underflow when fewer are there."""
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Takes all off."""
 
     @property
     def maxsize(self) -> tuple[int, int]:
@@ -614,10 +643,12 @@ class TensorBatch(Container):
     Tensors of one rank, type and layout that are worked on together, up to `capacity` of them.
     """
 
-    def __init__(self, capacity: int) -> None: ...
+    def __init__(self, capacity: int) -> None:
+        """Empty; InvalidArgument for a negative capacity."""
 
     @property
-    def capacity(self) -> int: ...
+    def capacity(self) -> int:
+        """Most members."""
 
     def __len__(self) -> int: ...
 
@@ -625,11 +656,15 @@ class TensorBatch(Container):
         """Over the very objects that were pushed."""
 
     def pushback(self, members: Tensor | Sequence[Tensor]) -> None:
-        """One, or a sequence. What fails changes nothing."""
+        """
+        One, or a sequence; Overflow beyond the capacity. What fails changes nothing.
+        """
 
-    def popback(self, count: int = 1) -> None: ...
+    def popback(self, count: int = 1) -> None:
+        """Takes the last ones off; Underflow when fewer are there."""
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Takes all off."""
 
     @property
     def ndim(self) -> int:
@@ -640,7 +675,8 @@ class TensorBatch(Container):
         """None when empty."""
 
     @property
-    def layout(self) -> TensorLayout | None: ...
+    def layout(self) -> TensorLayout | None:
+        """None when empty, or without one."""
 
     def __getitem__(self, index: int, /) -> Tensor:
         """Of 0 to len - 1; RuntimeError for others."""
@@ -661,10 +697,12 @@ class ExternalCacheItem:
         """`key` names the payload's type and arguments."""
 
     @property
-    def payload(self) -> Any: ...
+    def payload(self) -> Any:
+        """What `make` returned."""
 
     @property
-    def key(self) -> Any: ...
+    def key(self) -> Any:
+        """As given when the payload was made."""
 
     @property
     def was_reused(self) -> bool:
@@ -686,7 +724,7 @@ class ThreadScope(enum.Enum):
     def __hash__(self) -> int: ...
 
 def cache_size(scope: ThreadScope | int = ...) -> int:
-    """Items in the cache, in use and idle."""
+    """Items in the cache, in use and idle; exact, asked of the daemon."""
 
 def clear_cache(scope: ThreadScope | int = ...) -> None:
     """
@@ -697,15 +735,19 @@ def current_cache_size_inbytes() -> int:
     """Bytes in the cache of this process, in use and idle."""
 
 def get_cache_limit_inbytes() -> int:
-    """This process's limit; until it is set, the daemon's."""
+    """This process's limit in bytes; until it is set, the daemon's."""
 
 def set_cache_limit_inbytes(limit: int, /) -> None:
     """
-    This process's limit; the smaller of it and the daemon's is in force. 0 caches nothing.
+    This process's limit in bytes; the smaller of it and the daemon's is in force. 0 caches nothing; a negative one is an InvalidArgument.
     """
 
 def stats(scope: str = 'process') -> dict[str, int]:
-    """Counters by name; `scope` is 'thread', 'process' or 'daemon'."""
+    """
+    Counters by name; `scope` is 'thread', 'process' or 'daemon'; InvalidArgument for others.
+
+    Counts and bytes, as docs/operate.md explains them: hits, hits_exact, hits_size_class, hits_depot, misses, misses_reclaim, misses_grow, refused, cache_items, cache_bytes.
+    """
 
 def connect(device: str | None = None, address: str | None = None, name: str | None = None, timeout: float | None = None, autostart: bool | None = None, strict_streams: bool | None = None) -> None:
     """
@@ -726,7 +768,8 @@ class Device:
         """'host' or the GPU's UUID."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """For people, such as 'NVIDIA H200'."""
 
     @property
     def total_bytes(self) -> int:

@@ -1,0 +1,96 @@
+"""Each page names tests that are there, links that lead somewhere, and lists that are complete."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "SECURITY.md"]
+
+
+def names_of_tests():
+    names = set()
+    for path in (ROOT / "tests").rglob("*"):
+        if path.suffix == ".py":
+            names.update(re.findall(r"^def test_(\w+)", path.read_text(), re.MULTILINE))
+        elif path.suffix == ".cc":
+            names.update(re.findall(r"^TEST(?:_F|_P)?\(\w+,\s*(\w+)\)", path.read_text(), re.MULTILINE))
+    return names
+
+
+@pytest.mark.parametrize("page", ["what-happens-when.md", "security.md", "namespaces.md", "beyond-a-node.md"])
+def test_the_tests_that_a_page_names_are_there(page):
+    """A name like `M4_SlabIsZeroAtFirstUse` is a test's; one that ends in `...` is the start of several."""
+    there = names_of_tests()
+    named = re.findall(
+        r"`((?:test_)?[A-Za-z]\w*_[A-Za-z0-9_]+|[A-Z][a-z]+[A-Z]\w{15,})(\.\.\.)?`", (ROOT / "docs" / page).read_text()
+    )
+    shown = [
+        (name.removeprefix("test_"), bool(many)) for name, many in named if not name.isupper() and "NVCV" not in name
+    ]
+    assert shown
+    for name, many in shown:
+        assert any(test.startswith(name) for test in there) if many else name in there, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(((?!https?:|mailto:)[^)]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        linked = page if not path else (page.parent / path).resolve()
+        assert linked.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            made = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert anchor in made, target
+
+
+def operate(section):
+    """A section of operate.md, by its title."""
+    text = (ROOT / "docs" / "operate.md").read_text()
+    found = re.search(rf"^### {section}\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, section
+    return found.group(1)
+
+
+def sources(folder, pattern):
+    found = {name for path in sorted((ROOT / folder).rglob("*.cc")) for name in re.findall(pattern, path.read_text())}
+    assert found, pattern
+    return found
+
+
+def test_each_alert_has_its_line():
+    rules = [path for path in (ROOT / "deploy").rglob("*.y*ml") if "prometheus" in path.parts]
+    if not rules:
+        pytest.skip("no alert rules in deploy/prometheus")
+    alerts = {name for path in rules for name in re.findall(r"^\s*- alert: (\w+)", path.read_text(), re.MULTILINE)}
+    assert alerts == set(re.findall(r"^#### (\w+)$", operate("Alerts"), re.MULTILINE))
+
+
+def test_each_error_of_clients_has_its_line():
+    classes = (ROOT / "python_client/src/nvcv_cached/errors.py").read_text()
+    made = re.findall(r'^class (\w+)\(.*?^    code(?:: str)? = "(\w+)"', classes, re.MULTILINE | re.DOTALL)
+    assert (
+        made
+        and [f"{name} `{code}`" for name, code in made if f"| {name} `{code}` |" not in operate("Errors of clients")]
+        == []
+    )
+
+
+def test_each_error_of_the_tool_has_its_line():
+    table = operate("Errors of nvcv-cachectl")
+    for name in sources("client/cli", r'ExitCode::k\w+,\s*"([a-z_]+)"'):
+        assert f"| `{name}` |" in table, name
+
+
+def test_each_warning_of_the_daemon_has_its_line():
+    table = operate("Warnings and errors of the log")
+    for name in sources("server", r'Log(?:Warning|Error)\(\s*Event\("([a-z-]+)"'):
+        assert f"| `{name}` |" in table, name
+
+
+def test_each_exit_of_the_daemon_has_its_line():
+    table = operate("Exit codes of the daemon")
+    for name in sources("server", r'Fail\([\w(). ]+, "([a-z-]+)"'):
+        assert f"`{name}`" in table, name
