@@ -5,6 +5,7 @@
 //   buffer COUNT BYTES [ALIGNMENT]        -> ids          tensor TYPE LAYOUT|- EXTENT...   -> ids
 //   drop ID... | drop all                 size ID         -> bytes
 //   fill ID SEED      check ID SEED       -> wrong words (seed 0 is all zeros)
+//   reserve COUNT BYTES                    leaves COUNT idle buffers
 //   loop COUNT BYTES                      COUNT times made and dropped
 //   many THREADS COUNT BYTES              the same on THREADS new threads at once
 //   fresh COUNT BYTES                     one buffer on each of COUNT new threads, one after the
@@ -375,6 +376,10 @@ int Main() {
   on("size_of", [](const Args& args) {
     Object object = Find(args.at(0));
     return Json{{"bytes", std::visit([](auto& thing) { return thing.size_bytes(); }, object)}};
+  });
+  on("reserve", [](const Args& args) {
+    reserve<Buffer>(std::stoull(args.at(0)), std::stoull(args.at(1)));
+    return Json::object();
   });
   on("loop", [](const Args& args) {
     for (int i = std::stoi(args.at(0)); i > 0; --i) Buffer(std::stoull(args.at(1)));

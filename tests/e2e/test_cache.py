@@ -24,6 +24,32 @@ def test_C2_HitAsksNobody(daemon):
     assert a.process.poll() is None
 
 
+def test_C2_WhatIsReservedIsHit(daemon):
+    a = daemon.probe("a")
+    a.call("reserve", 4, MIB)
+    books = daemon.quiet(idle=4 * MIB, in_use=0, cache_items=4, cache_bytes=4 * MIB)
+    assert (a.stats()["hits"], books.totals["misses"] + books.totals["granted_ahead"]) == (0, 4)
+    a.buffer(MIB, count=4)
+    assert a.stats()["hits_exact"] == 4
+    assert daemon.books().totals["misses"] == books.totals["misses"]
+    a.drop()
+    a.call("reserve", 4, MIB)  # they are there already
+    daemon.quiet(idle=4 * MIB, in_use=0, cache_items=4)
+    daemon.check()
+
+
+def test_C8_WhatIsReservedIsLimitedLikeAnyOther(daemon):
+    a = daemon.probe("a")
+    a.call("limit", 2 * MIB)
+    a.call("reserve", 4, MIB)
+    daemon.quiet(idle=2 * MIB, in_use=0, cache_items=2)
+    a.call("limit", 64 * MIB)
+    daemon.ctl("quota", "3MiB")
+    with fails("QuotaExceeded"):
+        a.call("reserve", 4, MIB)
+    daemon.quiet(idle=3 * MIB, in_use=0)
+
+
 def test_C2_StridesAreInTheSpec(daemon):
     """(1, 3) with padded rows and (3, 1): same bytes asked, different objects."""
     a = daemon.probe("a")

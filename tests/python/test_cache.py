@@ -33,6 +33,42 @@ def test_C2_last_in_first_out():
     assert [np.asarray(tensor).ctypes.data for tensor in again] == places[::-1]
 
 
+def test_C2_what_is_reserved_is_hit():
+    large = (1024, 2048)  # small ones are granted several at a time
+    before = nvcv.stats()
+    nvcv.reserve(nvcv.Tensor, large, np.uint8, "HW", n=3)
+    warm = nvcv.stats()
+    assert (nvcv.cache_size(), nvcv.current_cache_size_inbytes()) == (3, 3 << 21)
+    assert (warm["hits"] - before["hits"], warm["misses"] - before["misses"]) == (0, 3)
+    tensors = [make(large) for _ in range(3)]
+    after = nvcv.stats()
+    assert (after["hits"] - warm["hits"], after["misses"] - warm["misses"]) == (3, 0)
+    assert len({np.asarray(tensor).ctypes.data for tensor in tensors}) == 3
+    del tensors
+    nvcv.reserve(nvcv.Tensor, large, np.uint8, "HW", n=3)  # they are there already
+    assert nvcv.stats()["misses"] == warm["misses"] and nvcv.cache_size() == 3
+
+
+def test_C2_small_ones_that_are_reserved_are_hit_too():
+    nvcv.reserve(nvcv.Tensor, SHAPE, np.uint8, "HW", n=20)
+    warm = nvcv.stats()
+    tensors = [make() for _ in range(20)]
+    after = nvcv.stats()
+    assert (after["hits"] - warm["hits"], after["misses"] - warm["misses"]) == (20, 0)
+    del tensors
+
+
+def test_C8_what_is_reserved_is_limited_like_any_other():
+    nvcv.set_cache_limit_inbytes(2 * SIZE)
+    nvcv.reserve(nvcv.Tensor, SHAPE, dtype=np.uint8, layout="HW", n=5)
+    assert (nvcv.cache_size(), nvcv.current_cache_size_inbytes()) == (2, 2 * SIZE)
+    nvcv.reserve(nvcv.Tensor, SHAPE, np.uint8, "HW", n=0)
+    with pytest.raises(ValueError, match="-1 objects"):
+        nvcv.reserve(nvcv.Tensor, SHAPE, np.uint8, "HW", n=-1)
+    with pytest.raises(nvcv.InvalidArgument):
+        nvcv.reserve(nvcv.Tensor, (-1, 2), np.uint8, "HW", n=1)
+
+
 def test_C4_too_large_or_no_cache():
     nvcv.set_cache_limit_inbytes(SIZE - 1)
     tensor = make()

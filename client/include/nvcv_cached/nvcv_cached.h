@@ -14,6 +14,7 @@
 #include "nvcv_cached/image.h"                // IWYU pragma: export
 #include "nvcv_cached/image_batch.h"          // IWYU pragma: export
 #include "nvcv_cached/log.h"                  // IWYU pragma: export
+#include "nvcv_cached/reserve.h"              // IWYU pragma: export
 #include "nvcv_cached/resource.h"             // IWYU pragma: export
 #include "nvcv_cached/stream.h"               // IWYU pragma: export
 #include "nvcv_cached/tensor.h"               // IWYU pragma: export

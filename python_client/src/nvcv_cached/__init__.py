@@ -44,6 +44,7 @@ from ._core import (
     stats,
     version,
 )
+from ._reserve import reserve
 from .errors import (
     DeadlineExceeded,
     DeviceError,
@@ -113,6 +114,7 @@ __all__ = [
     "device",
     "get_cache_limit_inbytes",
     "internal",
+    "reserve",
     "reshape",
     "set_cache_limit_inbytes",
     "stats",
