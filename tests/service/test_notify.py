@@ -93,3 +93,24 @@ def test_watchdog_StarvesWhenAThreadHangs(workshop, manage, name):
         stopped.resume()
     manager.until(WATCHDOG="1")
     assert f"hang threads={name}" in daemon.log_text()
+
+
+def test_watchdog_AFloodIsNoHang(workshop, manage):
+    """M5: clients that ask without a pause cannot have the daemon ended."""
+    manager = manage(watchdog_usec=4_000_000)
+    daemon = workshop.daemon(environment=manager.environment, capacity=16 * MIB)
+    floods = []
+    for name in ("a", "b"):
+        liar = daemon.liar(name)
+        liar.attach()
+        floods.append(liar.spam(20_000, query={"request_id": 1}))
+    probes = [daemon.probe(f"p{i}") for i in range(2)]
+    running = [probe.start("churn", probe.pid, 4, MIB) for probe in probes]
+    for _ in range(3):
+        seen = manager.until(WATCHDOG="1")
+        assert not any("hangs" in message["STATUS"] for message in seen), seen
+    for probe in probes:
+        probe.call("halt")
+    for future in running:
+        assert future.result(60)["wrong"] == 0
+    assert "hang threads" not in daemon.log_text()
