@@ -210,7 +210,7 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
   RpcServer rpc(broker, Rpc(settings));
   broker.OnStateChange(
       [&](ServingState state) { rpc.SetServing(state == ServingState::kServing); });
-  AdminService admin(broker, live, rpc.peers(), settings.socket);
+  AdminService admin(broker, live, rpc.peers(), log.events(), settings.socket);
   const bool sockets_are_ours = !inherited.sockets;
   if (absl::Status started = rpc.Start({admin.service()}, std::move(inherited.sockets));
       !started.ok()) {

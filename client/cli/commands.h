@@ -18,6 +18,7 @@ void AddMetricsCommands(CLI::App& app, const GlobalOptions& options);    // metr
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
 void AddCompletionCommand(CLI::App& app);
 
+void AddEventsCommand(CLI::App& app, const GlobalOptions& options);  // events
 void AddDoctorCommand(CLI::App& app, const GlobalOptions& options);  // doctor
 
 }  // namespace nvcv_cached::cli

@@ -42,6 +42,8 @@ class Daemon {
   // Its device has that name: a UUID or its first digits, cuda:N or host; everyone's is "".
   bool IsFor(const std::string& device) const;
 
+  v1::Admin::Stub& stub() const { return *stub_; }  // for streams
+
   v1::Stats Stats() const { return Call(&v1::Admin::Stub::GetStats, v1::GetStatsRequest()); }
 
  private:

@@ -112,6 +112,7 @@ int Run(int argc, char** argv) {
   AddChangeCommands(app, options);
   AddMetricsCommands(app, options);
   AddLifecycleCommands(app, options);
+  AddEventsCommand(app, options);
   AddDoctorCommand(app, options);
   AddCompletionCommand(app);
   try {

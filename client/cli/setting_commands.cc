@@ -1,5 +1,6 @@
 // limit, policy, quota, config: without an argument they print value and origin, with one they set
 // it and say what it did.
+#include "client/cli/client_settings.h"
 #include "client/cli/commands.h"
 #include "client/cli/daemons.h"
 #include "client/cli/print.h"
@@ -51,19 +52,33 @@ void PrintQuotaOf(const GlobalOptions& options, uint64_t session) {
   Print(text);
 }
 
+// The daemons' settings, then those of a client here; these also where there is no daemon.
 void Config(const GlobalOptions& options) {
-  Table table({{"DEVICE", "device"}, {"KEY", "key"}, {"VALUE", "value"}, {"ORIGIN", "origin"}});
-  for (const Daemon& daemon : DaemonsToRead(options)) {
-    const v1::Stats stats = daemon.Stats();
-    for (const v1::Setting& setting : stats.settings()) {
-      table.Add({Text(stats.device().id()), Text(setting.key()),
-                 Cell{.text = ShownSetting(setting), .value = SettingValue(setting)},
-                 Text(setting.origin())});
+  Table table({{"OF", "of"}, {"KEY", "key"}, {"VALUE", "value"}, {"ORIGIN", "origin"}});
+  std::optional<Failure> missing;
+  try {
+    for (const Daemon& daemon : DaemonsToRead(options)) {
+      const v1::Stats stats = daemon.Stats();
+      for (const v1::Setting& setting : stats.settings()) {
+        table.Add({Text(stats.device().id()), Text(setting.key()),
+                   Cell{.text = ShownSetting(setting), .value = SettingValue(setting)},
+                   Text(setting.origin())},
+                  {{"device", stats.device().id()}});
+      }
     }
+  } catch (const Failure& failure) {
+    missing = failure;
+  }
+  for (const ClientSetting& setting : ClientSettings()) {
+    table.Add({Text("client"), Text(setting.key), Text(setting.value), Text(setting.origin)});
   }
   table.Arrange(options);
-  if (options.output == Output::kJson) return Print(std::vector<Json>{table.ToJson()});
-  Print(table.ToText(options));
+  if (options.output == Output::kJson) {
+    Print(std::vector<Json>{table.ToJson()});
+  } else {
+    Print(table.ToText(options));
+  }
+  if (missing) throw Failure(*missing);
 }
 
 // "8GiB", or N% of the daemon's device; nullopt: none.
@@ -174,9 +189,8 @@ void AddSettingCommands(CLI::App& app, const GlobalOptions& options) {
     *session == 0 ? PrintSetting(options, "quota") : PrintQuotaOf(options, *session);
   });
 
-  app.add_subcommand("config", "Every setting with its origin")->callback([&options] {
-    Config(options);
-  });
+  app.add_subcommand("config", "Every setting with its origin: the daemons' and a client's")
+      ->callback([&options] { Config(options); });
 }
 
 }  // namespace nvcv_cached::cli

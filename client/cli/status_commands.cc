@@ -165,7 +165,12 @@ void Ping(const GlobalOptions& options) {
 }
 
 void Version(const GlobalOptions& options) {
-  Json json{{"client", kVersion}, {"protocol", kProtocolMax}, {"daemons", Json::array()}};
+  // The library's code is linked into this program: its version is the same.
+  Json json{{"client", kVersion},
+            {"library", kVersion},
+            {"protocol_oldest", kProtocolMin},
+            {"protocol", kProtocolMax},
+            {"daemons", Json::array()}};
   try {
     for (const Daemon& daemon : DaemonsToRead(options)) {
       const v1::Stats stats = daemon.Stats();
@@ -178,8 +183,9 @@ void Version(const GlobalOptions& options) {
     if (failure.code() != ExitCode::kNoDaemon || !options.address.empty()) throw;
   }
   if (options.output == Output::kJson) return Print(std::vector<Json>{json});
-  Print("nvcv-cachectl " + std::string(kVersion) + " (protocol " + std::to_string(kProtocolMax) +
-        ")\n");
+  const std::string speaks = std::string(kVersion) + " (protocol " + std::to_string(kProtocolMin) +
+                             "-" + std::to_string(kProtocolMax) + ")\n";
+  Print("nvcv-cachectl " + speaks + "libnvcv_cached " + speaks);
   for (const Json& daemon : json["daemons"]) {
     Print("nvcv-cached " + daemon["version"].get<std::string>() + " (protocol " +
           std::to_string(daemon["protocol"].get<int>()) + ") at " +
@@ -201,9 +207,8 @@ void AddStatusCommands(CLI::App& app, const GlobalOptions& options) {
   app.add_subcommand("ping", "Exit code only: 0 serving, 3 not, 4 no daemon")->callback([&options] {
     Ping(options);
   });
-  app.add_subcommand("version", "Of this program and of the daemons")->callback([&options] {
-    Version(options);
-  });
+  app.add_subcommand("version", "Of this program, of the library in it, and of the daemons")
+      ->callback([&options] { Version(options); });
 }
 
 }  // namespace nvcv_cached::cli

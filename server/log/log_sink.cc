@@ -120,6 +120,8 @@ void LogSink::sink_it_(const spdlog::details::log_msg& message) {
     }
   }
   const Level level = Describe(message.level);
+  const auto since_epoch = message.time.time_since_epoch();
+  events_.Add(std::chrono::floor<std::chrono::milliseconds>(since_epoch).count(), level.json, text);
   std::string line;
   if (options_.format == LogFormat::kJson) {
     line = JsonLine(Timestamp(message.time), level, text);

@@ -8,6 +8,8 @@
 // the next one after that says suppressed=N. Events named snapshot* are never held back: somebody
 // asked for them.
 //
+// The last lines written are remembered (event_ring.h), for operators who follow them.
+//
 // Install() makes it the sink of spdlog's default logger. Thread-safety: thread-safe.
 #pragma once
 
@@ -20,6 +22,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "server/log/event_ring.h"
 #include "server/log/logfmt.h"
 #include "spdlog/sinks/base_sink.h"
 
@@ -40,6 +43,7 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
   explicit LogSink(LogOptions options) : options_(std::move(options)) {}
 
   void SetFormat(LogFormat format);
+  EventRing& events() { return events_; }
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override;
@@ -53,6 +57,7 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
   };
 
   LogOptions options_;
+  EventRing events_;
   std::unordered_map<std::string, Window> windows_;  // by event: as many as the source has names
 };
 

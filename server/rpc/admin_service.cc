@@ -1,3 +1,4 @@
+// One method for each request of the service, and the streams of Watch: long as the list is.
 #include "server/rpc/admin_service.h"
 
 #include <fcntl.h>
@@ -22,13 +23,14 @@
 #include "proto/unique_fd.h"
 #include "server/rpc/admin_requests.h"
 #include "server/rpc/admin_worker.h"
+#include "server/rpc/event_follower.h"
 
 namespace nvcv_cached::server {
 namespace {
 
 constexpr uint32_t kDefaultIntervalMs = 1000;
 constexpr uint32_t kShortestIntervalMs = 50;
-constexpr int kMaxWatchers = 256;
+constexpr int kMaxStreams = 256;  // of watchers and followers
 
 // The codes of absl and gRPC are the same numbers.
 grpc::Status ToGrpc(const absl::Status& status) {
@@ -128,12 +130,21 @@ class Watcher final : public grpc::ServerWriteReactor<v1::Stats> {
   std::shared_ptr<Watcher> self_;
 };
 
+// Refused streams are answered by a reactor that does nothing else.
+template <class Message>
+class Refused final : public grpc::ServerWriteReactor<Message> {
+ public:
+  explicit Refused(const grpc::Status& status) { this->Finish(status); }
+  void OnDone() override { delete this; }
+};
+
 }  // namespace
 
 class AdminService::Impl final : public v1::Admin::CallbackService {
  public:
-  Impl(Broker& broker, LiveSettings& settings, const PeerRegistry& peers, std::string socket)
-      : requests_(broker, settings, std::move(socket)), peers_(peers) {}
+  Impl(Broker& broker, LiveSettings& settings, const PeerRegistry& peers, EventRing& events,
+       std::string socket)
+      : requests_(broker, settings, std::move(socket)), peers_(peers), events_(events) {}
 
   grpc::ServerUnaryReactor* GetStats(grpc::CallbackServerContext* context,
                                      const v1::GetStatsRequest*, v1::Stats* reply) override {
@@ -216,21 +227,22 @@ class AdminService::Impl final : public v1::Admin::CallbackService {
 
   grpc::ServerWriteReactor<v1::Stats>* Watch(grpc::CallbackServerContext* context,
                                              const v1::WatchRequest* request) override {
-    // Refused streams are answered by a reactor that does nothing else.
-    class Refused final : public grpc::ServerWriteReactor<v1::Stats> {
-     public:
-      explicit Refused(const grpc::Status& status) { Finish(status); }
-      void OnDone() override { delete this; }
-    };
-    if (auto peer = peers_.Find(context->peer()); !peer.ok()) {
-      return new Refused(ToGrpc(peer.status()));
-    }
-    if (watchers_ >= kMaxWatchers) return new Refused(TooMany());
-    return Watcher::Begin(requests_, worker_, watchers_, request->interval_ms());
+    if (grpc::Status may = MayOpenStream(context); !may.ok()) return new Refused<v1::Stats>(may);
+    return Watcher::Begin(requests_, worker_, streams_, request->interval_ms());
+  }
+  grpc::ServerWriteReactor<v1::LogEvent>* FollowEvents(
+      grpc::CallbackServerContext* context, const v1::FollowEventsRequest* request) override {
+    if (grpc::Status may = MayOpenStream(context); !may.ok()) return new Refused<v1::LogEvent>(may);
+    return server::FollowEvents(events_, worker_, streams_, *request);
   }
 
  private:
   using Right = absl::Status (*)(const Caller&);
+
+  grpc::Status MayOpenStream(grpc::CallbackServerContext* context) const {
+    if (auto peer = peers_.Find(context->peer()); !peer.ok()) return ToGrpc(peer.status());
+    return streams_ < kMaxStreams ? grpc::Status::OK : TooMany();
+  }
 
   template <class F>
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, Right right, F answer) {
@@ -270,13 +282,14 @@ class AdminService::Impl final : public v1::Admin::CallbackService {
 
   AdminRequests requests_;
   const PeerRegistry& peers_;
-  std::atomic<int> watchers_{0};
+  EventRing& events_;
+  std::atomic<int> streams_{0};
   AdminWorker worker_;  // last: its jobs use all of the above
 };
 
 AdminService::AdminService(Broker& broker, LiveSettings& settings, const PeerRegistry& peers,
-                           std::string socket)
-    : impl_(std::make_unique<Impl>(broker, settings, peers, std::move(socket))) {}
+                           EventRing& events, std::string socket)
+    : impl_(std::make_unique<Impl>(broker, settings, peers, events, std::move(socket))) {}
 
 AdminService::~AdminService() = default;
 

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "server/config/live_settings.h"
+#include "server/log/event_ring.h"
 #include "server/rpc/broker.h"
 #include "server/rpc/peer.h"
 
@@ -21,7 +22,7 @@ namespace nvcv_cached::server {
 
 class AdminService {
  public:
-  AdminService(Broker& broker, LiveSettings& settings, const PeerRegistry& peers,
+  AdminService(Broker& broker, LiveSettings& settings, const PeerRegistry& peers, EventRing& events,
                std::string socket);
   ~AdminService();
 

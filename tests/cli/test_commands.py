@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 from conditions import DEADLINE, MIB, eventually, process_state
 from control import control, table
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -146,10 +150,21 @@ def test_stats_AsTextHasEveryNumber(daemon):
 
 
 def test_config_ShowsEverySettingWithItsOrigin(daemon):
-    rows = {row["key"]: row for row in json.loads(daemon.say("config", "-o", "json").stdout)}
+    shown = json.loads(daemon.say("config", "-o", "json", env={"NVCV_CACHED_TIMEOUT": "7s"}).stdout)
+    rows = {row["key"]: row for row in shown if row["of"] == "host"}
     assert rows["capacity"]["value"] == 64 * MIB and rows["capacity"]["origin"] == "flag"
     assert rows["drain-timeout"]["value"] == "30s" and rows["drain-timeout"]["origin"] == "default"
     assert rows["socket"]["value"] == str(daemon.socket)
+    client = {row["key"]: row for row in shown if row["of"] == "client"}
+    assert (client["timeout"]["value"], client["timeout"]["origin"]) == ("7s", "env")
+    assert (client["autostart"]["value"], client["autostart"]["origin"]) == ("1", "default")
+    variables = re.findall(
+        r"^//   NVCV_CACHED_(\w+) ", (ROOT / "client/include/nvcv_cached/device.h").read_text(), re.M
+    )
+    assert set(client) == {name.lower().replace("_", "-") for name in variables}, "the header's list"
+    daemon.terminate()
+    alone = daemon.say("config", "-o", "json")
+    assert alone.returncode == 4 and {row["of"] for row in json.loads(alone.stdout)} == {"client"}
 
 
 def test_exit_3ADaemonThatDoesNotAnswer(daemon):
@@ -202,7 +217,11 @@ def test_stop_WaitsForTheEnd(daemon):
 
 def test_version_NamesBothSides(daemon):
     versions = json.loads(daemon.say("version", "-o", "json").stdout)
-    assert versions["client"] == versions["daemons"][0]["version"] == "0.1.0"
+    assert versions["client"] == versions["library"] == versions["daemons"][0]["version"] == "0.1.0"
+    assert versions["protocol_oldest"] == versions["protocol"] == 1
+    first, second, third = daemon.say("version").stdout.splitlines()
+    assert first == "nvcv-cachectl 0.1.0 (protocol 1-1)" and second == "libnvcv_cached 0.1.0 (protocol 1-1)"
+    assert third == f"nvcv-cached 0.1.0 (protocol 1) at {daemon.socket}"
     assert versions["daemons"][0]["protocol"] == 1
 
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nlohmann/json.hpp"
+#include "server/log/event_ring.h"
 #include "server/log/log_sink.h"
 #include "server/log/logfmt.h"
 #include "spdlog/spdlog.h"
@@ -130,6 +131,49 @@ TEST_F(LogTest, LevelsBelowTheAskedOneAreSilent) {
   LogWarning(Event("quiet"));
   LogError(Event("loud"));
   EXPECT_EQ(lines_.size(), 1u);
+}
+
+TEST_F(LogTest, WhatIsWrittenIsRemembered) {
+  const auto sink = InstallLog({.write = [](std::string_view) {}}, "warn");
+  LogInfo(Event("quiet"));
+  LogWarning(Event("loud").With("a", "b c"));
+  const auto line = sink->events().Next(0);
+  ASSERT_TRUE(line.has_value());
+  EXPECT_EQ(line->number, 1u);
+  EXPECT_EQ(line->level, "warn");
+  EXPECT_EQ(line->text, "loud a=\"b c\"");
+  EXPECT_FALSE(sink->events().Next(2).has_value());
+}
+
+TEST(EventRing, KeepsTheNewestAndTheirNumbersTellWhatIsGone) {
+  EventRing ring;
+  EXPECT_FALSE(ring.Next(0).has_value());
+  constexpr uint64_t kAll = EventRing::kMaxLines + 10;
+  for (uint64_t i = 1; i <= kAll; ++i) ring.Add(0, "info", std::to_string(i));
+  EXPECT_EQ(ring.Next(1)->number, 11u);
+  EXPECT_EQ(ring.Next(1)->text, "11");
+  EXPECT_EQ(ring.Next(500)->text, "500");
+  EXPECT_EQ(ring.Next(kAll)->number, kAll);
+  EXPECT_FALSE(ring.Next(kAll + 1).has_value());
+}
+
+TEST(EventRing, IsBoundedInBytesToo) {
+  EventRing ring;
+  for (int i = 0; i < 10; ++i) ring.Add(0, "info", std::string(EventRing::kMaxBytes / 4, 'x'));
+  EXPECT_EQ(ring.Next(0)->number, 7u);
+  ring.Add(0, "info", std::string(2 * EventRing::kMaxBytes, 'x'));
+  EXPECT_EQ(ring.Next(0)->number, 11u) << "the newest stays, whatever its size";
+}
+
+TEST(EventRing, CallsItsWatchesUntilTheyAreTakenAway) {
+  EventRing ring;
+  int lines = 0;
+  const uint64_t watch = ring.Watch([&] { ++lines; });
+  ring.Add(0, "info", "a");
+  ring.Add(0, "info", "b");
+  ring.Unwatch(watch);
+  ring.Add(0, "info", "c");
+  EXPECT_EQ(lines, 2);
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ INTERNAL = {"nbytes_in_cache", "syncAuxStream", "drain_pending_releases"}
 OWN = {
     "DeadlineExceeded", "Device", "DeviceError", "Error", "ExternalCacheItem", "Forked", "InvalidArgument",
     "NotImplemented", "OutOfMemory", "Overflow", "PermissionDenied", "QuotaExceeded", "Unavailable", "Underflow",
-    "VersionMismatch", "connect", "device", "stats",
+    "VersionMismatch", "connect", "device", "reserve", "stats",
 }  # fmt: skip
 
 STUB = ast.parse((Path(cvcuda.__file__).parent / "_core.pyi").read_text())
