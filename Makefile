@@ -11,7 +11,7 @@ binding := $(venv)/.nvcv-cached
 headers := $(wildcard client/include/nvcv_cached/*.h)
 binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test test-long build docs bench gpu-bundle mutants wheel install format lint lock stubs clean deb
+.PHONY: help demo test test-long build docs bench gpu-bundle mutants wheel deb image install format lint lock stubs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make gpu-bundle an archive with the GPU tests and benchmarks, for a machine with a GPU'
 	@echo 'make wheel      dist/*.whl, the Python package with everything that it needs'
 	@echo 'make deb        dist/*.deb: nvcv-cached, libnvcv-cached0, libnvcv-cached-dev'
+	@echo 'make image      the container image nvcv-cached, by podman or docker'
 	@echo 'make mutants    breaks each rule on purpose; the test of its name must see it'
 	@echo 'make install    programs, library and headers into PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make format     clang-format and ruff rewrite the sources'
@@ -106,6 +107,11 @@ wheel: programs
 deb: programs
 	cpack -G DEB --config build/CPackConfig.cmake -B build/packages
 	@mkdir -p dist && cp build/packages/*.deb dist/ && rm -r build/packages
+
+image:
+	@engine=$$(command -v podman || command -v docker) || \
+	  { echo 'make image: neither podman nor docker is here; do: install one of them' >&2; exit 2; }; \
+	"$$engine" build -f deploy/image/Containerfile -t nvcv-cached .
 
 mutants: build
 	$(python) tests/mutants/run.py

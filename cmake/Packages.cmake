@@ -19,7 +19,8 @@ set(CPACK_COMPONENTS_ALL daemon debian_library debian_development)
 set(CPACK_DEBIAN_DAEMON_PACKAGE_NAME nvcv-cached)
 set(CPACK_DEBIAN_DAEMON_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_DAEMON_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_DAEMON_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers | systemd-sysusers")
+# A machine with systemd has it; one without (an image) gets the small one.
+set(CPACK_DEBIAN_DAEMON_PACKAGE_DEPENDS "systemd-standalone-sysusers | systemd | systemd-sysusers")
 set(CPACK_DEBIAN_DAEMON_DESCRIPTION "one memory cache for all processes of a device
 The daemon nvcv-cached owns the memory of a GPU, or of the host, and lends it to
 C++ and Python processes; nvcv-cachectl looks at daemons and changes their

@@ -16,6 +16,8 @@ void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit,
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
 void AddMetricsCommands(CLI::App& app, const GlobalOptions& options);    // metrics
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
+void AddSnapshotCommand(CLI::App& app, const GlobalOptions& options);
+void AddTopCommand(CLI::App& app, const GlobalOptions& options);
 void AddCompletionCommand(CLI::App& app);
 
 void AddEventsCommand(CLI::App& app, const GlobalOptions& options);  // events

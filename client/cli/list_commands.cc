@@ -4,6 +4,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/daemons.h"
 #include "client/cli/print.h"
+#include "client/cli/slab_map.h"
 #include "client/cli/table.h"
 #include "client/cli/users.h"
 #include "proto/units.h"
@@ -64,29 +65,6 @@ void Sessions(const GlobalOptions& options) {
   Show(table, options);
 }
 
-// Which letter stands for a slab's byte range: that of the state that fills most of it.
-std::string Map(const v1::SlabInfo& slab) {
-  constexpr size_t kCells = 32;
-  constexpr char kLetters[] = {'.', '#', '+', '~', '!'};
-  constexpr const char* kStates[] = {"free", "in_use", "idle", "draining", "quarantined"};
-  std::string map(kCells, '.');
-  for (size_t cell = 0; cell < kCells; ++cell) {
-    const double size = static_cast<double>(slab.size_bytes());
-    const double begin = size * static_cast<double>(cell) / kCells;
-    const double end = size * static_cast<double>(cell + 1) / kCells;
-    double filled[std::size(kStates)] = {};
-    for (const v1::SlabExtent& extent : slab.extents()) {
-      const double from = std::max(begin, static_cast<double>(extent.offset()));
-      const double to = std::min(end, static_cast<double>(extent.offset() + extent.size_bytes()));
-      const auto state = std::find(std::begin(kStates), std::end(kStates), extent.state());
-      if (from < to && state != std::end(kStates)) filled[state - std::begin(kStates)] += to - from;
-    }
-    map[cell] =
-        kLetters[std::max_element(std::begin(filled), std::end(filled)) - std::begin(filled)];
-  }
-  return "[" + map + "]";
-}
-
 void Slabs(const GlobalOptions& options) {
   Table table({{"SLAB", "name"},
                {"SIZE", "size_bytes", true},
@@ -106,7 +84,8 @@ void Slabs(const GlobalOptions& options) {
                            {"session", e.session()}});
       }
       table.Add({Text("s" + std::to_string(s.id())), Bytes(s.size_bytes()), Text(s.domain()),
-                 Text(s.size_class()), Text(s.state()), Number(s.mapped_by()), Text(Map(s))},
+                 Text(s.size_class()), Text(s.state()), Number(s.mapped_by()),
+                 Text("[" + SlabMap(s, 32) + "]")},
                 {{"id", s.id()}, {"extents", extents}, {"socket", daemon.socket()}});
     }
   }

@@ -112,6 +112,8 @@ int Run(int argc, char** argv) {
   AddChangeCommands(app, options);
   AddMetricsCommands(app, options);
   AddLifecycleCommands(app, options);
+  AddSnapshotCommand(app, options);
+  AddTopCommand(app, options);
   AddEventsCommand(app, options);
   AddDoctorCommand(app, options);
   AddCompletionCommand(app);

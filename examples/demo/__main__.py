@@ -8,6 +8,7 @@ same computation on plain NumPy arrays; a difference is exit 1.
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +95,7 @@ def main():
         everyone += workers
     with daemons(1, device) as shared_daemon:
         with Bars(console, "faults", acts.FAULT_FRAMES) as bars:
-            told, intact, workers, watched = acts.faults(shared_daemon[0], BIN, plan, bars)
+            told, intact, workers, watched = acts.faults(shared_daemon[0], BIN, plan, bars, out / "memory.html")
         everyone += workers
     with Bars(console, "check", {"NumPy": len(plan.frames)}) as bars:
         checksums = acts.expected(plan, bars)
@@ -110,7 +111,8 @@ def main():
     print(results.table(device, private, shared, verdict))
     for line in told:
         print(line)
-    print(f"look: {out}/memory.png  {out}/contact-sheet.png")
+    print(f"look: {out}/memory.html  {out}/contact-sheet.png  {out}/memory.png")
+    print(f"live: {Path(os.path.relpath(BIN))}/nvcv-cachectl top, while a daemon runs (nvcv-cachectl start)")
     if wrong:
         for worker, job in wrong[:10]:
             print(f"{worker}: frame {job} differs from plain NumPy", file=sys.stderr)

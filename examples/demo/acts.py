@@ -125,8 +125,11 @@ def mib(size):
     return f"{size / 2**20:,.0f} MiB"
 
 
-def faults(daemon, binaries, plan, progress):
-    """One worker is stopped for a while and one is killed; returns what was seen, the workers, the memory."""
+def faults(daemon, binaries, plan, progress, map_path):
+    """One worker is stopped for a while and one is killed; returns what was seen, the workers, the memory.
+
+    The memory map is that of the moment in which one is stopped and the others hold what they work on.
+    """
     told = []
     with hired([daemon], binaries) as workers, memory.Memory([daemon], []) as watched:
         python, cpp, stopped, killed = workers
@@ -152,6 +155,8 @@ def faults(daemon, binaries, plan, progress):
             f"{mib(after['in_use_bytes'])}, idle {mib(before['idle_bytes'])} -> {mib(after['idle_bytes'])}: "
             f"{mib(before['idle_bytes'] - after['idle_bytes'])} went to the others while it stood still"
         )
+
+        memory.save_map(daemon, map_path)
 
         # One of those that hold a burst dies with it.
         held = memory.session_of(daemon, killed.pid)

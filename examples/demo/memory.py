@@ -59,5 +59,10 @@ def sessions(daemon):
     return parsed["sessions"] if isinstance(parsed, dict) else parsed
 
 
+def save_map(daemon, path):
+    """The memory map of this moment: who holds which block, as one page."""
+    path.write_bytes(subprocess.run([*daemon.ctl(), "snapshot"], check=True, capture_output=True, timeout=20).stdout)
+
+
 def session_of(daemon, pid):
     return next((session for session in sessions(daemon) if session["pid"] == pid), None)

@@ -11,14 +11,29 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "readme"))
 
-ROOT = Path(__file__).parents[2]
+from blocks import ROOT, run
+
 BUILD = Path(os.environ.get("NVCV_CACHED_BUILD", ROOT / "build"))
 CXX = os.environ.get("NVCV_CACHED_CXX", "c++")
+
+
+# Packages are made and installed: more than the seconds of a usual test, on a busy machine.
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.timeout(580))
 
 
 @pytest.fixture(scope="session")
 def build():
     return BUILD
+
+
+@pytest.fixture(scope="session")
+def packages(build, tmp_path_factory):
+    """The folder of Debian's packages, as `make deb` makes them."""
+    out = tmp_path_factory.mktemp("deb")
+    run(["cpack", "-G", "DEB", "--config", build / "CPackConfig.cmake", "-B", out], None)
+    return out
 
 
 @pytest.fixture

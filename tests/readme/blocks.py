@@ -17,7 +17,7 @@ def promised(text, mark):
     return re.findall(rf"{mark} (\d.*)$", text, re.MULTILINE)[-1].removesuffix("...").split()
 
 
-def run(command, environment, **more):
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False, **more)
+def run(command, environment, timeout=300):
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
     assert result.returncode == 0, f"{command}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
     return result.stdout
