@@ -101,6 +101,9 @@ def python(report):
     against("Python hit, handed out", t["one_shape"], ours="ours, handed out")
     report.row("Python random shapes", t["random"]["ours"], "us", how=how, budget=1.0)
     against("Python random shapes", t["random"])
+    for kind, times in t["classes"].items():
+        peer = {"peer": (f"cvcuda.{kind}", times["cvcuda"])} if "cvcuda" in times else {}
+        report.row(f"Python hit, {kind}", times["nvcv_cached"], "us", how=how, **peer)
     if "busy" in t:
         report.row("Python hit, GPU busy", t["busy"]["ours"], "us", how=how, budget=0.4)
         against("Python hit, GPU busy", t["busy"])

@@ -90,11 +90,33 @@ def over_the_limit(name, make, busy, shapes):
     return {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100], "max": times[-1]}
 
 
+def classes():
+    """The other classes' hits, ours and CV-CUDA's: an image, the batches with room for 16, a stream."""
+    found = {}
+    for name in ("nvcv_cached", "cvcuda"):
+        try:
+            module = __import__(name)
+        except ImportError as error:
+            print(f"no {name}: {error}", file=sys.stderr)
+            continue
+        found[name] = {
+            "Image": lambda *_, module=module: module.Image((1000, 1000), module.Format.RGB8),
+            "ImageBatchVarShape": lambda *_, module=module: module.ImageBatchVarShape(16),
+            "TensorBatch": lambda *_, module=module: module.TensorBatch(16),
+            "Stream": lambda *_, module=module: module.Stream(),
+        }
+    return {
+        kind: medians({name: makers[kind] for name, makers in found.items()}, [SHAPE] * CALLS)
+        for kind in found["nvcv_cached"]
+    }
+
+
 def main():
     chance = random.Random(42)
     shapes = [(chance.randint(1000, 2000), chance.randint(1000, 2000), 3) for _ in range(CALLS)]
     makers = contenders()
     result = {"one_shape": medians(makers, [SHAPE] * CALLS), "random": medians(makers, shapes)}
+    result["classes"] = classes()
     try:
         busy = Busy()
     except Exception as error:

@@ -1,12 +1,13 @@
 // The descriptor socket: a Unix stream socket beside the session's, for what gRPC cannot carry.
 //
-// The client sends one Token (Welcome.descriptor_token). The daemon then sends frames, each with exactly one
-// descriptor (SCM_RIGHTS): first the lease table, later each slab of the host device, before the Grant that
-// names it. Nothing else is ever sent, and the connection stays open as long as the session lives.
-// Every descriptor is sealed against shrink, grow and further seals before it is sent.
+// The client sends one Token (Welcome.descriptor_token). The daemon then sends frames, each with
+// exactly one descriptor (SCM_RIGHTS): first the lease table, later each slab of the host device,
+// before the Grant that names it. Nothing else is ever sent, and the connection stays open as long
+// as the session lives. Every descriptor is sealed against shrink, grow and further seals before it
+// is sent.
 //
-// Invariant: a frame and its descriptor arrive together or not at all. Thread-safety: one sender and one
-// receiver at a time on each socket; the functions keep no state.
+// Invariant: a frame and its descriptor arrive together or not at all. Thread-safety: one sender
+// and one receiver at a time on each socket; the functions keep no state.
 #pragma once
 
 #include <chrono>

@@ -1,30 +1,32 @@
-// The lease table: the memory that one client process and the daemon share, and every transition of it.
+// The lease table: the memory that a client process and the daemon share, and its every transition.
 //
-// What it is: one sealed memfd per session, mapped by both sides. A *lease* (the right of this session to
-// use one block) lives in one slot. A release and a reuse are one compare-and-swap on the slot's word by
-// the client; taking a lease back is one fetch_or by the daemon. Nobody else writes the words, and nobody
-// writes a transition by hand: the functions below are the only ones.
+// What it is: one sealed memfd per session, mapped by both sides. A *lease* (the right of this
+// session to use one block) lives in one slot. A release and a reuse are one compare-and-swap on
+// the slot's word by the client; taking a lease back is one fetch_or by the daemon. Nobody else
+// writes the words, and nobody writes a transition by hand: the functions below are the only ones.
 //
 //   from                      to              by      function      when
 //   EMPTY                     HELD            daemon  Grant         granted, cached
 //   EMPTY                     HELD + REVOKED  daemon  GrantUncached granted, never enters the cache
 //   EMPTY                     IDLE            daemon  GrantAhead    granted before it was asked for
-//   HELD                      IDLE            client  Release       into the thread cache; fails when revoked
+//   HELD                      IDLE            client  Release       idle; fails when revoked
 //   IDLE                      HELD            client  Reuse         a hit; fails when revoked
 //   HELD, IDLE (any)          RETURNED        client  Return        given back for good
-//   any                       same + REVOKED  daemon  Revoke        off the books from here on; wait-free
+//   any                       same + REVOKED  daemon  Revoke        off the books; wait-free
 //   RETURNED, IDLE + REVOKED  EMPTY           daemon  Reap          only when Drained says so
 //
-// Invariant: whoever decides about a block's memory does so on a slot that the other side can no longer
-// change: the client on HELD, the daemon on RETURNED or IDLE + REVOKED. Every CAS adds 1 to the version and
-// versions begin at epoch << 40, so an entry that remembers the exact word last seen mistakes neither a slot
-// granted again nor a new daemon's table for its own.
+// Invariant: whoever decides about a block's memory does so on a slot that the other side can no
+// longer change: the client on HELD, the daemon on RETURNED or IDLE + REVOKED. Every CAS adds 1 to
+// the version and versions begin at epoch << 40, so an entry that remembers the exact word last
+// seen mistakes neither a slot granted again nor a new daemon's table for its own.
 //
-// Trust: the daemon takes everything in here as input. It keeps its own record of each lease, checks ranges,
-// and never loops on what a client can change. Counters are statistics and trusted no further.
+// Trust: the daemon takes everything in here as input. It keeps its own record of each lease,
+// checks ranges, and never loops on what a client can change. Counters are statistics and trusted
+// no further.
 //
-// Thread-safety: all of it, by atomics. The orders are part of the protocol and stand beside each access;
-// tests/model explores them. `A` supplies the atomics: std::atomic here, single steps in the model checker.
+// Thread-safety: all of it, by atomics. The orders are part of the protocol and stand beside each
+// access; tests/model explores them. `A` supplies the atomics: std::atomic here, single steps in
+// the model checker.
 #pragma once
 
 #include <atomic>
@@ -115,7 +117,7 @@ struct alignas(kLine) BasicTimeline {
   typename A::template Atomic<uint64_t> done_gpu;  // stored by the GPU itself
 };
 
-// ---- transitions of the daemon ----------------------------------------------------------------------------
+// ---- transitions of the daemon ------------------------------------------------------------------
 
 namespace internal {
 template <class A>
@@ -129,8 +131,8 @@ std::optional<Word> Leave(BasicSlot<A>& slot, Word from, Word to) {
 }
 }  // namespace internal
 
-// Grants start from the EMPTY word that the daemon itself stored last. nullopt: the client wrote into a
-// slot that is not its own; the caller ends that session.
+// Grants start from the EMPTY word that the daemon itself stored last. nullopt: the client wrote
+// into a slot that is not its own; the caller ends that session.
 template <class A>
 std::optional<Word> Grant(BasicSlot<A>& slot, Word empty) {
   slot.fence.store(kDone.bits(), std::memory_order_relaxed);
@@ -149,15 +151,16 @@ std::optional<Word> GrantAhead(BasicSlot<A>& slot, Word empty) {
   return internal::Leave(slot, empty, empty.Next(State::kIdle));
 }
 
-// The daemon's one verb. Returns the word as it was *before*: HELD means that the item has left the books
-// and its block comes back on release; IDLE or RETURNED means that only Drained stands before Reap.
+// The daemon's one verb. Returns the word as it was *before*: HELD means that the item has left the
+// books and its block comes back on release; IDLE or RETURNED means that only Drained stands before
+// Reap.
 template <class A>
 Word Revoke(BasicSlot<A>& slot) {
   return Word(slot.word.fetch_or(Word::kRevokedBit, std::memory_order_acq_rel));
 }
 
-// What the daemon sees of a slot. The word is loaded first (acquire): a fence read after it is at least as
-// new as the release that made the word.
+// What the daemon sees of a slot. The word is loaded first (acquire): a fence read after it is at
+// least as new as the release that made the word.
 struct Seen {
   Word word;
   Fence fence;
@@ -183,7 +186,8 @@ bool IsDone(const BasicTimeline<A>* timelines, uint32_t count, Fence fence) {
   return line.done_gpu.load(std::memory_order_acquire) >= fence.counter();
 }
 
-// May the block of this slot change hands? `seen` must come from a Look *after* the Revoke (or show RETURNED).
+// May the block of this slot change hands? `seen` must come from a Look *after* the Revoke (or show
+// RETURNED).
 template <class A>
 bool Drained(const BasicTimeline<A>* timelines, uint32_t count, Seen seen) {
   return Settled(seen.word) && IsDone(timelines, count, seen.fence);
@@ -195,11 +199,12 @@ std::optional<Word> Reap(BasicSlot<A>& slot, Word settled) {
   return internal::Leave(slot, settled, settled.Next(State::kEmpty));
 }
 
-// ---- transitions of the client ----------------------------------------------------------------------------
+// ---- transitions of the client ------------------------------------------------------------------
 
-// Gives an object back to the thread cache. The fence (nullopt: the memory was not handed out, the fence of
-// the use before still holds) and the time are stored before the CAS publishes them; the block must not be
-// touched after it. nullopt: revoked, since it was granted or since then; the caller Returns.
+// Gives an object back to the thread cache. The fence (nullopt: the memory was not handed out, the
+// fence of the use before still holds) and the time are stored before the CAS publishes them; the
+// block must not be touched after it. nullopt: revoked, since it was granted or since then; the
+// caller Returns.
 template <class A>
 std::optional<Word> Release(BasicSlot<A>& slot, Word held, std::optional<Fence> fence,
                             uint32_t now_ms) {
@@ -215,8 +220,10 @@ std::optional<Word> Reuse(BasicSlot<A>& slot, Word idle) {
   return internal::Leave(slot, idle, idle.Next(State::kHeld));
 }
 
-// Gives a lease back for good, revoked or not. False: it is no longer ours (reaped, perhaps granted again).
-// A fence may be given only from HELD: an IDLE slot may by now be somebody else's, and has its fence. The daemon changes a live slot only by setting REVOKED once, so this tries at most twice.
+// Gives a lease back for good, revoked or not. False: it is no longer ours (reaped, perhaps granted
+// again). A fence may be given only from HELD: an IDLE slot may by now be somebody else's, and has
+// its fence. The daemon changes a live slot only by setting REVOKED once, so this tries at most
+// twice.
 template <class A>
 bool Return(BasicSlot<A>& slot, Word last_seen, std::optional<Fence> fence) {
   if (fence) slot.fence.store(fence->bits(), std::memory_order_relaxed);
@@ -228,9 +235,10 @@ bool Return(BasicSlot<A>& slot, Word last_seen, std::optional<Fence> fence) {
   return internal::Leave(slot, revoked, revoked.Next(State::kReturned, true)).has_value();
 }
 
-// ---- the layout -------------------------------------------------------------------------------------------
+// ---- the layout ---------------------------------------------------------------------------------
 
-// What one client thread counted; plain stores by that thread alone, summed by the daemon on demand.
+// What one client thread counted; plain stores by that thread alone, summed by the daemon on
+// demand.
 struct alignas(kLine) CounterLine {
   std::atomic<uint64_t> hits_exact;
   std::atomic<uint64_t> hits_size_class;
@@ -256,8 +264,8 @@ static_assert(sizeof(Slot) == kLine && sizeof(Timeline) == kLine && sizeof(Count
 static_assert(sizeof(Header) == kLine);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
-// The whole memfd. The daemon makes it of zeros, fills the header and stores Word::First(epoch) in each slot
-// that it grants for the first time.
+// The whole memfd. The daemon makes it of zeros, fills the header and stores Word::First(epoch) in
+// each slot that it grants for the first time.
 struct Table {
   Header header;
   CounterLine counters[kCounterLines];

@@ -4,7 +4,8 @@
 //   user's daemon   $XDG_RUNTIME_DIR/nvcv-cached/<device>.sock, else /tmp/nvcv-cached-<uid>/<device>.sock
 //
 // <device> is "host" or a GPU's UUID. The descriptor socket is the path + ".fd", the lock + ".lock", the
-// log of an autostarted daemon + ".log", and the statistics of one that has left + ".last" (a v1::Stats).
+// log of an autostarted daemon + ".log", the record of who maps which slab + ".slabs", and the statistics of one
+// that has left + ".last" (a v1::Stats).
 // A path must fit sockaddr_un with the longest suffix (107 bytes).
 // Pure functions of their arguments and the environment. Thread-safe.
 #pragma once
@@ -21,6 +22,7 @@ inline constexpr std::string_view kDescriptorSuffix = ".fd";
 inline constexpr std::string_view kLockSuffix = ".lock";
 inline constexpr std::string_view kLogSuffix = ".log";
 inline constexpr std::string_view kLastSuffix = ".last";
+inline constexpr std::string_view kSlabsSuffix = ".slabs";
 
 std::string SystemSocketDirectory();  // /run/nvcv-cached
 std::string UserSocketDirectory();    // of the calling user

@@ -1,6 +1,6 @@
 // How people write sizes and durations, the same for daemon, library and CLI.
 //
-//   sizes      8GiB 512Mi 1.5TiB (binary), 8GB 500MB (decimal), 4096 (bytes), 50% (of a whole), none
+//   sizes      8GiB 512Mi 1.5TiB (binary), 8GB 500MB (decimal), 4096 (bytes), 50%, none
 //   durations  500ms 10s 5m 2h never
 //
 // "8G" is refused with the two ways to write it: systemd, Kubernetes and Redis disagree about it.
@@ -17,8 +17,8 @@
 
 namespace nvcv_cached {
 
-// `whole_bytes` is what N% is of; without it N% is refused. "none" gives nullopt. INVALID_ARGUMENT says what
-// was found and how to write it.
+// `whole_bytes` is what N% is of; without it N% is refused. "none" gives nullopt. INVALID_ARGUMENT
+// says what was found and how to write it.
 absl::StatusOr<std::optional<uint64_t>> ParseSize(std::string_view text,
                                                   std::optional<uint64_t> whole_bytes);
 

@@ -70,6 +70,7 @@ bool Daemon::Run() {
     while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) OnSignal(info.ssi_signo);
     CheckIdle();
     CheckDrain();
+    parts_.foreign.Look(Steady::now());
     TellManager();
   }
   if (!draining_since_) parts_.manager.Stopping();
@@ -80,6 +81,7 @@ std::optional<Daemon::Time> Daemon::NextMoment() const {
   std::optional<Time> next;
   auto at = [&](Time time) { next = next ? std::min(*next, time) : time; };
   if (draining_since_) at(Steady::now() + kDrainLook);
+  if (const std::optional<Time> look = parts_.foreign.next()) at(*look);
   if (parts_.manager.is_there()) at(next_word_);
   if (const auto idle_exit = parts_.settings.Get().idle_exit; idle_exit && !draining_since_) {
     // While somebody is there, it cannot be time before one whole idle time from now.
@@ -240,6 +242,7 @@ void Daemon::LogSnapshot() {
               .With("quarantined", pool.quarantined)
               .With("free", pool.free)
               .With("slack", pool.slack)
+              .With("foreign", pool.foreign_bytes)
               .With("cache_bytes", pool.cache_bytes)
               .With("cache_items", pool.cache_items)
               .With("limit", pool.limit_bytes)

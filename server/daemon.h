@@ -19,6 +19,7 @@
 #include "proto/unique_fd.h"
 #include "server/config/live_settings.h"
 #include "server/config/settings_reader.h"
+#include "server/foreign_watch.h"
 #include "server/log/log_sink.h"
 #include "server/rpc/broker.h"
 #include "server/rpc/liveness.h"
@@ -39,6 +40,7 @@ class Daemon {
     const SettingsReader& reader;
     LogSink& log;
     ServiceManager& manager;
+    ForeignWatch& foreign;
     bool has_stand_in =
         false;  // it passes on signals that may have reached us as well (high_pid.h)
   };

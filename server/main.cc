@@ -30,6 +30,8 @@
 #include "server/core/clock.h"
 #include "server/daemon.h"
 #include "server/exit_code.h"
+#include "server/foreign/slab_record.h"
+#include "server/foreign_watch.h"
 #include "server/high_pid.h"
 #include "server/lock_file.h"
 #include "server/log/log_sink.h"
@@ -149,6 +151,7 @@ void LogStart(const ChosenDevice& chosen, const DaemonSettings& settings) {
 Settings CoreSettings(const DaemonSettings& settings, const DeviceInfo& device) {
   Settings core;
   core.capacity_bytes = settings.capacity_bytes;
+  core.device_bytes = device.total_bytes;
   core.limit_bytes = settings.limit_bytes;
   core.policy = settings.policy;
   core.quota_bytes = settings.quota_bytes;
@@ -173,16 +176,15 @@ RpcOptions Rpc(const DaemonSettings& settings) {
           .max_sessions = settings.max_sessions};
 }
 
-// What of the device others hold: their own memory and contexts, or slabs of an earlier daemon that
-// its clients still map. The pool cannot have it; growth finds that out by itself.
-void LogForeign(const DeviceInfo& info, uint64_t free_bytes) {
-  if (info.kind == "host" || free_bytes >= info.total_bytes / 10 * 9) return;
-  LogWarning(Event("foreign")
-                 .With("bytes", FormatSize(info.total_bytes - free_bytes))
+// What of a GPU others hold beside foreign slabs: their own memory and contexts. The pool cannot
+// have it; growth finds that out by itself.
+void LogOthers(const DeviceInfo& info, uint64_t free_bytes, uint64_t foreign_bytes) {
+  const uint64_t known = free_bytes + foreign_bytes;
+  if (info.kind == "host" || known >= info.total_bytes / 10 * 9) return;
+  LogWarning(Event("device-memory")
+                 .With("held_by_others", FormatSize(info.total_bytes - known))
                  .With("free", FormatSize(free_bytes))
-                 .With("hint",
-                       "memory of other processes, or an earlier daemon's slabs: these return when "
-                       "the processes that map them let go or exit"));
+                 .With("hint", "other processes' own memory: see nvidia-smi"));
 }
 
 // What a daemon may have been given by who started it.
@@ -202,11 +204,22 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
   const absl::StatusOr<std::unique_ptr<Device>> opened = OpenDevice(chosen, EndOnFailure);
   if (!opened.ok()) return Fail(kNoDevice, "no-device", opened.status());
   Device& device = **opened;
-  LogForeign(device.info(), device.FreeBytes());
 
   const SystemClock clock;
   LiveSettings live(settings);
-  Broker broker(CoreSettings(settings, device.info()), locks->device.epoch(), device, clock);
+  SlabRecord record(
+      absl::StrCat(SocketPath(directory, device.info().id), std::string(kSlabsSuffix)),
+      locks->device.epoch());
+  if (absl::Status kept = record.status(); !kept.ok()) {
+    LogWarning(Event("no-record")
+                   .With("error", std::string(kept.message()))
+                   .With("hint", "the next daemon will not know what this one's clients map"));
+  }
+  Broker broker(CoreSettings(settings, device.info()), locks->device.epoch(), device, clock,
+                &record);
+  ForeignWatch foreign(record, broker);
+  foreign.Look(std::chrono::steady_clock::now());
+  LogOthers(device.info(), broker.DeviceFreeBytes(), foreign.bytes());
   RpcServer rpc(broker, Rpc(settings));
   broker.OnStateChange(
       [&](ServingState state) { rpc.SetServing(state == ServingState::kServing); });
@@ -225,6 +238,7 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
                  .reader = reader,
                  .log = log,
                  .manager = manager,
+                 .foreign = foreign,
                  .has_stand_in = has_stand_in});
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   LogInfo(Event("ready")

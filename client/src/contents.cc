@@ -1,7 +1,9 @@
 #include "client/src/contents.h"
 
 #include <cstring>
+#include <limits>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "client/src/cuda/gpu.h"
@@ -39,6 +41,50 @@ absl::Status OnCurrentStream(int ordinal, const char* what, Submit submit) {
   absl::Status status = (*gpu)->Check(submit((*gpu)->driver(), stream), what);
   if (!status.ok()) return status;
   return (*gpu)->Check((*gpu)->driver().StreamSynchronize(stream), "cuStreamSynchronize");
+}
+
+// Rows that one call of the driver copies.
+struct Pitched {
+  const char* from;
+  int64_t from_stride;
+  char* to;
+  int64_t to_stride;
+  int64_t row_bytes;
+  int64_t count;
+};
+
+// Calls `copy` with the last two dimensions at each index of the others, or row by row where a
+// stride is no pitch. Stops at the first that is not OK.
+template <class Copy>
+absl::Status ForEachRows(const Arrays& arrays, Copy copy) {
+  const size_t rank = arrays.shape.size();
+  for (const int64_t extent : arrays.shape) {
+    if (extent == 0) return absl::OkStatus();
+  }
+  const int64_t row_bytes = arrays.shape[rank - 1] * arrays.element_bytes;
+  const auto is_pitch = [&](int64_t stride) {
+    return stride >= row_bytes && stride <= std::numeric_limits<int32_t>::max();
+  };
+  const bool pitched =
+      rank > 1 && is_pitch(arrays.from_strides[rank - 2]) && is_pitch(arrays.to_strides[rank - 2]);
+  const size_t outer = pitched ? rank - 2 : rank - 1;
+  std::vector<int64_t> index(outer, 0);
+  for (;;) {
+    Pitched rows{.from = static_cast<const char*>(arrays.from),
+                 .from_stride = pitched ? arrays.from_strides[rank - 2] : row_bytes,
+                 .to = static_cast<char*>(arrays.to),
+                 .to_stride = pitched ? arrays.to_strides[rank - 2] : row_bytes,
+                 .row_bytes = row_bytes,
+                 .count = pitched ? arrays.shape[rank - 2] : 1};
+    for (size_t dim = 0; dim < outer; ++dim) {
+      rows.from += index[dim] * arrays.from_strides[dim];
+      rows.to += index[dim] * arrays.to_strides[dim];
+    }
+    if (absl::Status status = copy(rows); !status.ok()) return status;
+    size_t dim = outer;
+    while (dim > 0 && ++index[dim - 1] == arrays.shape[dim - 1]) index[--dim] = 0;
+    if (dim == 0) return absl::OkStatus();
+  }
 }
 
 CUdeviceptr Address(const void* pointer) { return reinterpret_cast<CUdeviceptr>(pointer); }
@@ -84,6 +130,36 @@ absl::Status CopyRows(const Rows& rows, To to, int ordinal) {
                          [&](const CudaDriver& driver, CUstream stream) {
                            return driver.Memcpy2DAsync(&copy, stream);
                          });
+}
+
+absl::Status CopyArray(const Arrays& arrays, int ordinal) {
+  if (ordinal < 0) {
+    return ForEachRows(arrays, [](const Pitched& rows) {
+      for (int64_t row = 0; row < rows.count; ++row) {
+        std::memcpy(rows.to + row * rows.to_stride, rows.from + row * rows.from_stride,
+                    static_cast<size_t>(rows.row_bytes));
+      }
+      return absl::OkStatus();
+    });
+  }
+  return OnCurrentStream(
+      ordinal, "cuMemcpy2DAsync", [&](const CudaDriver& driver, CUstream stream) {
+        CUresult result = CUDA_SUCCESS;
+        (void)ForEachRows(arrays, [&](const Pitched& rows) {
+          CUDA_MEMCPY2D copy{};
+          copy.WidthInBytes = static_cast<size_t>(rows.row_bytes);
+          copy.Height = static_cast<size_t>(rows.count);
+          copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+          copy.srcDevice = Address(rows.from);
+          copy.srcPitch = static_cast<size_t>(rows.from_stride);
+          copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+          copy.dstDevice = Address(rows.to);
+          copy.dstPitch = static_cast<size_t>(rows.to_stride);
+          result = driver.Memcpy2DAsync(&copy, stream);
+          return result == CUDA_SUCCESS ? absl::OkStatus() : absl::AbortedError("");
+        });
+        return result;
+      });
 }
 
 absl::StatusOr<int> DeviceOf(const void* pointer) {

@@ -25,6 +25,7 @@ SOURCES = (
     "python_client",
     "tests/gpu",
     "tests/python",
+    "tests/e2e",
     "tests/readme",
     "bench",
     "examples",

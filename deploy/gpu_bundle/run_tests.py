@@ -172,6 +172,17 @@ def step_python(bench):
     return pytest(bench, "python", SOURCES / "tests" / "gpu" / "python")
 
 
+def step_objects(bench):
+    """The object suite, with every daemon and object on the GPU: the same tests that the host runs."""
+    suite = set((SOURCES / "tests" / "python").glob("test_*.py"))
+    suite = sorted(path for path in suite if path.stem not in {"test_stubs", "test_coexistence"})
+    bench.environment["NVCV_CACHED_TEST_DEVICE"] = "cuda:0"
+    try:
+        return pytest(bench, "objects", *suite)
+    finally:
+        del bench.environment["NVCV_CACHED_TEST_DEVICE"]
+
+
 def step_sanitizer(bench):
     """The device suite and the C++ tests once more, under compute-sanitizer."""
     sanitizer = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")

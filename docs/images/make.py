@@ -22,7 +22,7 @@ from daemon import Daemon
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS, ROWS = 104, 22
+COLUMNS, ROWS = 104, 12
 SECONDS = 62
 WORKERS = {"decode": 1, "resize": 2, "detector": 3, "thumbnails": 4}
 SETTINGS = {"capacity": "512MiB", "limit": "384MiB", "slab_size": "64MiB"}

@@ -1,7 +1,8 @@
 // The pipeline's steps on a GPU, in integers: what pipeline_host.cc says, bit by bit.
 //
 // kernels.inc is what the driver compiles at run time; after a change here:
-//   nvcc -ptx -arch=compute_75 -o kernels.ptx kernels.cu, and its text goes into kernels.inc
+//   nvcc -ptx -arch=compute_75 -o kernels.ptx kernels.cu, and its text goes into kernels.inc, with
+//   .version 7.0 and .target sm_52 for older drivers and GPUs (tests/python/test_demo.py compares)
 // Every array is of rows of `pitch` bytes; each thread makes one element, `sums` and `checksum`
 // loop.
 using u8 = unsigned char;

@@ -54,8 +54,8 @@ inline constexpr std::chrono::milliseconds kForever = std::chrono::hours(24 * 36
 Scope ScopeOf(bool asked_for_system);  // or RUNTIME_DIRECTORY says so
 std::string DefaultConfigPath(Scope scope);
 
-// host, cuda:N, GPU-uuid, MIG-uuid, all; "" when nobody says: the first GPU, without a driver the host.
-// INVALID_ARGUMENT.
+// host, cuda:N, GPU-uuid, MIG-uuid, all; "" when nobody says: the first GPU, without a driver the
+// host. INVALID_ARGUMENT.
 absl::StatusOr<std::string> ChooseDevice(const Source& source);
 
 absl::StatusOr<DaemonSettings> ParseSettings(const Source& source, const DeviceInfo& device,

@@ -167,6 +167,12 @@ void Books::SetCapacity(uint64_t capacity_bytes) {
   ++impl_->ledger.freed;  // those who wait are looked at
 }
 
+void Books::SetForeign(uint64_t foreign_bytes) {
+  Turn turn(*impl_);
+  impl_->ledger.foreign_bytes = foreign_bytes;
+  ++impl_->ledger.freed;  // those who wait are looked at
+}
+
 void Books::SetTrimAfter(Duration trim_after) {
   Turn turn(*impl_);
   impl_->ledger.settings.trim_after = trim_after;

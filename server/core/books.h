@@ -109,6 +109,9 @@ class Books {
   void SetPolicy(Policy policy);
   absl::Status SetQuota(std::optional<SessionId> session, std::optional<uint64_t> quota_bytes);
   void SetCapacity(uint64_t capacity_bytes);
+  // Slabs of earlier daemons that are still mapped: the pool plans with what the device has beside
+  // them.
+  void SetForeign(uint64_t foreign_bytes);
   void SetTrimAfter(Duration trim_after);
   Evicted Clear(const ClearScope& scope);
   // Empty slabs go back to the device; with a target, idle leases are evicted until that much does.

@@ -113,6 +113,7 @@ struct Ledger {
   // For texts: found by looking at every slot, so not too often (refusals.cc).
   uint64_t idle_bytes = 0;
   std::optional<TimePoint> idle_counted;
+  uint64_t foreign_bytes = 0;  // slabs of earlier daemons that are still mapped
   uint64_t freed = 0;  // counts blocks that became free; who waits looks whether it has changed
   Totals totals;
   MissTable misses_by_spec{256};  // of all sessions, those that have ended too

@@ -37,6 +37,13 @@ uint64_t IdleBytes(Ledger& ledger) {
   return ledger.idle_bytes;
 }
 
+// What earlier daemons' clients still map, or nothing.
+std::string Foreign(const Ledger& ledger) {
+  if (ledger.foreign_bytes == 0) return "";
+  return absl::StrCat(", ", Size(ledger.foreign_bytes),
+                      " beside it of an earlier daemon's clients");
+}
+
 // "; in use: ..." with the largest sessions, or nothing.
 std::string Holders(const Ledger& ledger) {
   std::vector<const SessionBooks*> holders;
@@ -97,7 +104,7 @@ SendRefusal OutOfMemory(Ledger& ledger, const SessionBooks& session, const Acqui
   std::string text =
       absl::StrCat(Asked(ledger, request), "; found pool ", Size(ledger.pool.held_bytes()), " of ",
                    Size(ledger.settings.capacity_bytes), ", ", Size(IdleBytes(ledger)), " idle",
-                   Holders(ledger));
+                   Foreign(ledger), Holders(ledger));
   if (!device_error.empty()) absl::StrAppend(&text, "; the device: ", std::string(device_error));
   return Refusal(session, request, std::move(text),
                  device_error.empty() ? "free some there, or raise capacity"

@@ -29,7 +29,7 @@ struct Totals {
 // The first six sum to pool_bytes.
 struct PoolReport {
   uint64_t in_use = 0, idle = 0, draining = 0, quarantined = 0, free = 0, slack = 0;
-  uint64_t pool_bytes = 0, capacity_bytes = 0, largest_free_bytes = 0;
+  uint64_t pool_bytes = 0, capacity_bytes = 0, largest_free_bytes = 0, foreign_bytes = 0;
   uint64_t cache_bytes = 0, cache_items = 0, limit_bytes = 0;
   uint64_t leases_in_use = 0, leases_idle = 0, leases_draining = 0, leases_quarantined = 0;
   uint32_t sessions = 0, slabs = 0;

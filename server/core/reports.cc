@@ -84,6 +84,7 @@ PoolReport PoolSeen(const core::Ledger& ledger) {
   report.pool_bytes = ledger.pool.ready_bytes();
   report.free = report.pool_bytes - ledger.pool.used_bytes();
   report.capacity_bytes = ledger.settings.capacity_bytes;
+  report.foreign_bytes = ledger.foreign_bytes;
   report.largest_free_bytes = ledger.pool.largest_free_bytes();
   report.cache_bytes = ledger.cache_bytes;
   report.cache_items = ledger.cache_items;

@@ -16,14 +16,20 @@ constexpr Duration kNever = std::chrono::hours(24 * 365 * 10);
 constexpr Duration kStuck{1000};
 }  // namespace
 
+uint64_t SlabLife::Capacity() const {
+  const uint64_t device = ledger_.settings.device_bytes;
+  return std::min(ledger_.settings.capacity_bytes,
+                  device - std::min(device, ledger_.foreign_bytes));
+}
+
 uint64_t SlabLife::Bound() const {
-  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  const uint64_t capacity = Capacity();
   return ledger_.now < grow_again_ ? std::min(capacity, refused_held_) : capacity;
 }
 
 bool SlabLife::Grow(const Wanted& wanted) {
   const uint64_t held = ledger_.pool.held_bytes();
-  const uint64_t capacity = ledger_.settings.capacity_bytes;
+  const uint64_t capacity = Capacity();
   const uint64_t least = LeastBytes(wanted);
   if (held > capacity || capacity - held < least) return false;
   const bool small = ledger_.pool.size_class(wanted.group) == SizeClass::kSmall;

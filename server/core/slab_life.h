@@ -62,7 +62,9 @@ class SlabLife {
   bool JustRefused(uint64_t bytes) const {
     return ledger_.now < grow_again_ && bytes >= refused_bytes_;
   }
-  // What slabs may hold: the capacity, or what they held when the device had no more, for a while.
+  // The capacity, or what the device has beside foreign slabs.
+  uint64_t Capacity() const;
+  // What slabs may hold: that, or what they held when the device had no more, for a while.
   uint64_t Bound() const;
   void Retire(Slab& slab);
   void FreeIfUnmapped(Slab& slab);

@@ -31,8 +31,9 @@ struct Block {
 };
 
 struct Settings {
-  uint64_t capacity_bytes = 0;  // the most the pool takes from the device
-  uint64_t limit_bytes = 0;     // what counts toward the cache; may exceed the capacity
+  uint64_t capacity_bytes = 0;           // the most the pool takes from the device
+  uint64_t device_bytes = ~uint64_t{0};  // what the device has in all
+  uint64_t limit_bytes = 0;              // what counts toward the cache; may exceed the capacity
   Policy policy = Policy::kLru;
   std::optional<uint64_t> quota_bytes;  // default per session: leased bytes, cached or not
   uint64_t slab_bytes = uint64_t{64} << 20;

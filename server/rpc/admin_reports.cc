@@ -101,6 +101,7 @@ void Fill(const PoolReport& pool, v1::Stats* message) {
   message->set_slack_bytes(pool.slack);
   message->set_capacity_bytes(pool.capacity_bytes);
   message->set_largest_free_bytes(pool.largest_free_bytes);
+  message->set_foreign_bytes(pool.foreign_bytes);
   message->set_cache_bytes(pool.cache_bytes);
   message->set_cache_items(pool.cache_items);
   message->set_limit_bytes(pool.limit_bytes);

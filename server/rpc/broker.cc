@@ -1,12 +1,16 @@
 #include "server/rpc/broker.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
 #include <future>
 #include <utility>
 #include <variant>
+
+#include "server/foreign/foreign_slabs.h"
+#include "server/foreign/socket_inode.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -22,12 +26,21 @@ void Touch(std::vector<std::shared_ptr<SessionSink>>& sinks,
   if (std::find(sinks.begin(), sinks.end(), sink) == sinks.end()) sinks.push_back(sink);
 }
 
+// Of the memory behind a host slab; 0: it is none.
+uint64_t InodeOf(const SlabHandle* handle) {
+  struct stat status {};
+  if (handle == nullptr || !handle->memfd || ::fstat(handle->memfd.get(), &status) != 0) return 0;
+  return status.st_ino;
+}
+
 }  // namespace
 
-Broker::Broker(const Settings& settings, uint64_t epoch, Device& device, const Clock& clock)
+Broker::Broker(const Settings& settings, uint64_t epoch, Device& device, const Clock& clock,
+               SlabRecord* record)
     : epoch_(epoch),
       device_(device),
       clock_(clock),
+      record_(record),
       books_(std::make_unique<Books>(settings, epoch, clock)),
       idle_since_(clock.Now()),
       device_free_bytes_(device.FreeBytes()),
@@ -54,6 +67,22 @@ SessionId Broker::OpenSession(
     idle_since_.reset();
     return id;
   });
+}
+
+void Broker::NoteConnected(SessionId id, pid_t pid, int socket) {
+  if (record_ == nullptr) return;
+  record_->NoteSession(id, {.pid = pid,
+                            .started = ProcessStart(pid),
+                            .socket = PeerInode(socket).value_or(0),
+                            .slabs = {}});
+}
+
+absl::Status Broker::Unmapped(SessionId id, SlabId slab) {
+  if (record_ != nullptr) {
+    record_->NoteUnmapped(id, slab);
+    record_->Flush();
+  }
+  return With([&](Books& books) { return books.Unmapped(id, slab); });
 }
 
 uint64_t Broker::DeviceFreeBytes() {
@@ -166,6 +195,10 @@ void Broker::Carry(Effect& effect, Wakeups& wakeups) {
       for (const SendGrant::NewSlab& slab : grant.new_slabs) {
         auto found = broker.slabs_.find(slab.id);
         handles.push_back(found == broker.slabs_.end() ? nullptr : found->second);
+        if (broker.record_ == nullptr) continue;
+        broker.record_->NoteMapped(grant.session, slab.id,
+                                   {slab.size_bytes, InodeOf(handles.back().get())});
+        wakeups.record = true;
       }
       to(grant.session, [&](SessionSink& sink) { sink.OnGrant(grant, std::move(handles)); });
     }
@@ -190,6 +223,10 @@ void Broker::Carry(Effect& effect, Wakeups& wakeups) {
     void operator()(SessionEnded& ended) {
       to(ended.session, [&](SessionSink& sink) { sink.OnEnded(ended.cause); });
       broker.sinks_.erase(ended.session);
+      if (broker.record_ != nullptr) {
+        broker.record_->NoteEnded(ended.session);
+        wakeups.record = true;
+      }
       if (broker.sinks_.empty()) broker.idle_since_ = broker.clock_.Now();
     }
   };
@@ -199,6 +236,7 @@ void Broker::Carry(Effect& effect, Wakeups& wakeups) {
 void Broker::Finish(Wakeups& wakeups) {
   if (wakeups.device) device_wakeup_.notify_one();
   if (wakeups.ticker) ticker_wakeup_.notify_one();
+  if (wakeups.record) record_->Flush();  // before the client hears of its slabs
   for (auto& sink : wakeups.sinks) sink->Pump();
 }
 

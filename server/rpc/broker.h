@@ -34,6 +34,7 @@
 #include "server/core/clock.h"
 #include "server/core/effects.h"
 #include "server/device/device.h"
+#include "server/foreign/slab_record.h"
 #include "server/rpc/liveness.h"
 
 namespace nvcv_cached::server {
@@ -69,8 +70,10 @@ inline constexpr size_t kConnectionRefusals = 4;
 
 class Broker {
  public:
-  // `device` and `clock` outlive the broker. `epoch` as in the lock file, from 1.
-  Broker(const Settings& settings, uint64_t epoch, Device& device, const Clock& clock);
+  // `device`, `clock` and `record` (nullptr: none is kept) outlive the broker. `epoch` as in the
+  // lock file, from 1.
+  Broker(const Settings& settings, uint64_t epoch, Device& device, const Clock& clock,
+         SlabRecord* record = nullptr);
   ~Broker();  // stops both threads; slabs that are left stay the device's
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
@@ -99,6 +102,10 @@ class Broker {
   // the lock.
   SessionId OpenSession(const SessionOptions& options, lease_table::Table* table,
                         const std::function<std::shared_ptr<SessionSink>(SessionId)>& make_sink);
+
+  // The session has its descriptor socket: from now on it may map slabs.
+  void NoteConnected(SessionId id, pid_t pid, int socket);
+  absl::Status Unmapped(SessionId id, SlabId slab);  // as in the books
 
   uint64_t epoch() const { return epoch_; }
   const DeviceInfo& device_info() const { return device_.info(); }
@@ -141,6 +148,7 @@ class Broker {
     std::vector<std::shared_ptr<SessionSink>> sinks;
     bool device = false;
     bool ticker = false;
+    bool record = false;
   };
 
   void Dispatch(Wakeups& wakeups) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -154,6 +162,7 @@ class Broker {
   const uint64_t epoch_;
   Device& device_;
   const Clock& clock_;
+  SlabRecord* const record_;
   std::function<void(ServingState)> observer_;
   std::atomic<ServingState> state_{ServingState::kServing};
   std::array<std::atomic<uint64_t>, kConnectionRefusals> refused_{};

@@ -30,8 +30,7 @@ bool Session::Handle(StreamPort* stream, const v1::ClientMessage& message) {
       status = HandleReturn(message.return_leases());
       break;
     case v1::ClientMessage::kUnmapped:
-      status = broker_.With(
-          [&](Books& books) { return books.Unmapped(id_, message.unmapped().slab()); });
+      status = broker_.Unmapped(id_, message.unmapped().slab());
       break;
     case v1::ClientMessage::kSetLimit:
       HandleSetLimit(message.set_limit());

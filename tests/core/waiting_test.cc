@@ -1,6 +1,7 @@
 // The waiting line and what ends it (C8).
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "tests/core/world.h"
@@ -310,6 +311,31 @@ TEST(Waiting, RaisedCapacityServesThoseWhoWait) {
   world.books.SetCapacity(kGiB);
   world.Run();
   EXPECT_TRUE(client.Granted(request));
+}
+
+TEST(Waiting, ForeignSlabsTakeFromWhatTheDeviceHasNotFromTheCapacity) {
+  Settings settings = OneSlab();  // of 64 MiB
+  settings.device_bytes = 96 * kMiB;
+  World world(settings);
+  Client& client = world.Open();
+  world.books.SetForeign(32 * kMiB);
+  EXPECT_EQ(world.Pool().foreign_bytes, 32 * kMiB);
+  auto all = client.Acquire(64 * kMiB);
+  ASSERT_TRUE(all) << "capacity and foreign slabs fit beside each other";
+  client.Return(*all);
+  world.books.Trim(0);
+  world.Run();
+  world.books.SetForeign(64 * kMiB);
+  const RequestId request = client.Ask(64 * kMiB);
+  world.Run();
+  ASSERT_NE(client.Refused(request), nullptr);
+  EXPECT_NE(client.Refused(request)->status.message().find(
+                ", 64 MiB beside it of an earlier daemon's clients"),
+            std::string::npos)
+      << client.Refused(request)->status;
+  EXPECT_TRUE(client.Acquire(32 * kMiB)) << "what is left serves";
+  world.books.SetForeign(0);
+  EXPECT_TRUE(client.Acquire(32 * kMiB));
 }
 
 TEST(Waiting, NothingToDoMeansNoTick) {

@@ -172,7 +172,8 @@ class Daemon:
 class Workshop:
     """A test's daemons, with the directory that holds their sockets and logs."""
 
-    def __init__(self):
+    def __init__(self, **flags):
+        self.flags = flags
         self.root = Path(tempfile.mkdtemp(prefix="nvcv-e2e-"))
         self.root.chmod(0o755)
         self.daemons = []
@@ -186,6 +187,7 @@ class Workshop:
             "slab_size": 4 * MIB,
             "trim_after": "1h",
             "keep_time": "1h",
+            **self.flags,
             **flags,
         }
         daemon = Daemon.__new__(Daemon)

@@ -3,7 +3,7 @@
 import time
 
 from books import identities
-from conditions import KIB, LONG, MIB, FailedError, eventually, fails
+from conditions import KIB, LONG, MIB, FailedError, eventually, fails, kill_child
 
 
 def identity(leases):
@@ -121,6 +121,67 @@ def test_L3_ClientsKeepWhatTheyUse(workshop):
     a.call("loop", 10, 8 * MIB)
     assert a.stats()["misses"] == 3  # two at the old daemon, which nobody else remembers
     daemon.check()
+
+
+def foreign(daemon):
+    return daemon.books().raw["pool"]["foreign_bytes"]
+
+
+def test_M3_WhatAnEarlierDaemonsClientsMapIsForeign(workshop):
+    """Slabs, not processes, are counted; each once, also by the daemon after the next; and no longer than they are mapped."""
+    daemon = workshop.daemon(slab_size=16 * MIB, drain_timeout="100ms")
+    a, b = daemon.probe("a"), daemon.probe("b")
+    first, second = a.buffer(8 * MIB), a.buffer(MIB)  # a slab of its own, and a part of a usual one
+    other = b.buffer(MIB)  # of the same
+    b.idle(8 * MIB)  # which b unmaps when its daemon is gone
+    a.fill(first, 5)
+    assert foreign(daemon) == 0
+    for end in (daemon.kill, daemon.terminate):
+        end()
+        eventually(lambda: b.mapped() <= 16 * MIB, "what was idle is unmapped")
+        daemon.start()
+        eventually(lambda: foreign(daemon) == 24 * MIB, "what is in use is foreign")
+    text = daemon.log_text()
+    line = [line for line in text.splitlines() if "foreign bytes=" in line][-1]
+    assert "WARN" in line and "bytes=24" in line and str(a.pid) in line and str(b.pid) in line, line
+    assert a.wrong(first, 5) == 0
+    a.drop(first)
+    eventually(lambda: foreign(daemon) == 16 * MIB, "the slab that a let go of is not")
+    b.drop(other)
+    a.drop(second)
+    eventually(lambda: foreign(daemon) == 0, "nothing is mapped any more")
+    assert "foreign bytes=0" in daemon.log_text()
+    daemon.check()
+
+
+def test_M3_ForeignUntilTheLastForkedChildEnds(workshop):
+    """A child that was forked has its parent's mappings, and lives on."""
+    daemon = workshop.daemon(slab_size=16 * MIB)
+    a = daemon.probe("a")
+    a.buffer(MIB)
+    child = a.fork("live")["pid"]
+    daemon.kill()
+    a.kill()
+    daemon.start()
+    eventually(lambda: foreign(daemon) == 16 * MIB, "the child's mapping counts")
+    kill_child(child)
+    eventually(lambda: foreign(daemon) == 0, "the child has ended")
+
+
+def test_M3_ForeignFromAnotherBootOrAnotherHandIsNothing(workshop):
+    """A record that is torn, of another boot, or not a record, starts a daemon like none."""
+    daemon = workshop.daemon()
+    a = daemon.probe("a")
+    a.buffer(MIB)
+    record = daemon.directory / "host.sock.slabs"
+    daemon.kill()
+    whole = record.read_text()
+    assert f" {a.pid} " in whole
+    for text in ("", "\0" * 100, whole.replace("boot ", "boot x"), "boot\n" * 1000, whole.rstrip()[:-9]):
+        record.write_text(text)
+        daemon.start()
+        assert foreign(daemon) == 0, text
+        daemon.kill()
 
 
 def test_L3_CallsWaitForTheNewDaemon(daemon):

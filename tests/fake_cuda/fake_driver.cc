@@ -353,10 +353,11 @@ CUresult MemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstrea
 CUresult Memcpy2DAsync(const CUDA_MEMCPY2D* asked, CUstream stream) {
   const CUDA_MEMCPY2D copy = *asked;
   const bool to_device = copy.dstMemoryType == CU_MEMORYTYPE_DEVICE;
+  const bool from_device = copy.srcMemoryType == CU_MEMORYTYPE_DEVICE;
   return On(stream, [=] {
     auto* const to = static_cast<char*>(to_device ? At(copy.dstDevice) : copy.dstHost);
     const auto* const from =
-        static_cast<const char*>(to_device ? copy.srcHost : At(copy.srcDevice));
+        static_cast<const char*>(from_device ? At(copy.srcDevice) : copy.srcHost);
     for (size_t row = 0; row < copy.Height; ++row) {
       std::memcpy(to + row * copy.dstPitch, from + row * copy.srcPitch, copy.WidthInBytes);
     }

@@ -1,4 +1,7 @@
-"""Fixtures: one daemon for this process (`served`), others for scripts in processes of their own."""
+"""Fixtures: one daemon for this process (`served`), others for scripts in processes of their own.
+
+All on the host, or on the GPU that NVCV_CACHED_TEST_DEVICE names (device_memory.py).
+"""
 
 import gc
 import os
@@ -12,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 from conditions import MIB, clean_environment
 from daemon import Workshop
+from device_memory import DEVICE, ON_GPU
 
 LIMIT = 32 * MIB
 
@@ -19,7 +23,7 @@ LIMIT = 32 * MIB
 @pytest.fixture(scope="session", autouse=True)
 def served():
     """The daemon that this process borrows from."""
-    workshop = Workshop()
+    workshop = Workshop(device=DEVICE)
     daemon = workshop.daemon(limit=LIMIT)
     os.environ.update(environment_of(daemon))
     yield daemon
@@ -43,7 +47,7 @@ def empty_cache(served):
 @pytest.fixture
 def workshop():
     """For tests that need a daemon of their own."""
-    made = Workshop()
+    made = Workshop(device=DEVICE)
     yield made
     trouble = made.close()
     made.remove()
@@ -53,8 +57,9 @@ def workshop():
 def environment_of(daemon):
     return {
         "NVCV_CACHED_ADDRESS": str(daemon.socket),
-        "NVCV_CACHED_DEVICE": "host",
+        "NVCV_CACHED_DEVICE": DEVICE,
         "NVCV_CACHED_AUTOSTART": "0",
+        **({"CUDA_VISIBLE_DEVICES": "0"} if ON_GPU else {}),
     }
 
 

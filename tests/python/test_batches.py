@@ -6,6 +6,7 @@ import weakref
 import numpy as np
 import nvcv_cached as nvcv
 import pytest
+from device_memory import there
 
 U8 = nvcv.Format.U8
 
@@ -87,11 +88,11 @@ def test_a_tensor_batch_is_a_list_of_one_kind():
 
 def test_batches_of_arrays():
     arrays = [np.zeros((height, 5, 3), np.uint8) for height in (2, 3)]
-    images, tensors = nvcv.as_images(arrays), nvcv.as_tensors(arrays, layout="HWC")
+    images, tensors = nvcv.as_images(there(arrays)), nvcv.as_tensors(there(arrays), layout="HWC")
     assert (images.capacity, len(images), images.maxsize) == (2, 2, (5, 3))
     assert (tensors.capacity, len(tensors), str(tensors.layout)) == (2, 2, "HWC")
     assert nvcv.cache_size() == 6 and nvcv.current_cache_size_inbytes() == 320 + 512
-    for wrong in ([], [[1, 2]], [nvcv.Tensor((2,), "u1")], [np.zeros((2, 2)), np.zeros(2)]):
+    for wrong in ([], [[1, 2]], [nvcv.Tensor((2,), "u1")], there([np.zeros((2, 2)), np.zeros(2)])):
         with pytest.raises(RuntimeError):
             nvcv.as_tensors(wrong)
 

@@ -6,6 +6,7 @@ import numpy as np
 import nvcv_cached as nvcv
 import pytest
 from conftest import LIMIT
+from device_memory import DEVICE, ON_GPU, address, contents, fill
 
 SHAPE = (64, 512)
 SIZE = 64 * 512
@@ -26,11 +27,11 @@ def test_C1_an_item_counts_from_its_creation():
 
 def test_C2_last_in_first_out():
     first, second = make(), make()
-    places = [np.asarray(first).ctypes.data, np.asarray(second).ctypes.data]
+    places = [address(first), address(second)]
     assert places[0] != places[1]
     del first, second
     again = [make(), make()]
-    assert [np.asarray(tensor).ctypes.data for tensor in again] == places[::-1]
+    assert [address(tensor) for tensor in again] == places[::-1]
 
 
 def test_C2_what_is_reserved_is_hit():
@@ -43,7 +44,7 @@ def test_C2_what_is_reserved_is_hit():
     tensors = [make(large) for _ in range(3)]
     after = nvcv.stats()
     assert (after["hits"] - warm["hits"], after["misses"] - warm["misses"]) == (3, 0)
-    assert len({np.asarray(tensor).ctypes.data for tensor in tensors}) == 3
+    assert len({address(tensor) for tensor in tensors}) == 3
     del tensors
     nvcv.reserve(nvcv.Tensor, large, np.uint8, "HW", n=3)  # they are there already
     assert nvcv.stats()["misses"] == warm["misses"] and nvcv.cache_size() == 3
@@ -72,12 +73,12 @@ def test_C8_what_is_reserved_is_limited_like_any_other():
 def test_C4_too_large_or_no_cache():
     nvcv.set_cache_limit_inbytes(SIZE - 1)
     tensor = make()
-    np.asarray(tensor)[...] = 1
+    fill(tensor, 1)
     assert nvcv.cache_size() == 0
     nvcv.set_cache_limit_inbytes(0)
     other = make()
-    np.asarray(other)[...] = 2
-    assert nvcv.cache_size() == 0 and np.asarray(tensor).max() == 1
+    fill(other, 2)
+    assert nvcv.cache_size() == 0 and contents(tensor).max() == 1
 
 
 def test_C4_limits_are_integers_of_at_least_0():
@@ -105,8 +106,8 @@ def test_C5_lowering_the_limit_makes_room():
     nvcv.set_cache_limit_inbytes(SIZE)
     assert nvcv.current_cache_size_inbytes() == SIZE
     for number, tensor in enumerate(tensors):
-        np.asarray(tensor)[...] = number
-    assert [np.asarray(tensor).max() for tensor in tensors] == [0, 1]
+        fill(tensor, number)
+    assert [contents(tensor).max() for tensor in tensors] == [0, 1]
     nvcv.set_cache_limit_inbytes(LIMIT)
     del tensors, tensor
     assert nvcv.current_cache_size_inbytes() == SIZE
@@ -114,11 +115,11 @@ def test_C5_lowering_the_limit_makes_room():
 
 def test_C6_clear_leaves_what_is_in_use_valid():
     held = make()
-    np.asarray(held)[...] = 7
+    fill(held, 7)
     make()
     nvcv.clear_cache()
     assert (nvcv.cache_size(), nvcv.current_cache_size_inbytes()) == (0, 0)
-    assert (np.asarray(held) == 7).all()
+    assert (contents(held) == 7).all()
     misses = nvcv.stats()["misses"]
     del held  # goes back to the daemon, and is no hit for anybody
     other = make()
@@ -157,11 +158,11 @@ def test_C7_a_new_thread_takes_from_the_depot():
 
 def test_C7_an_item_goes_back_to_its_makers_cache():
     tensor = make()
-    place = np.asarray(tensor).ctypes.data
+    place = address(tensor)
     box = [tensor]
     del tensor
     in_thread(box.clear)
-    assert np.asarray(make()).ctypes.data == place
+    assert address(make()) == place
 
 
 def test_stats_are_flat_integers():
@@ -180,13 +181,13 @@ def test_stats_are_flat_integers():
 
 def test_device():
     device = nvcv.device()
-    assert (device.kind, device.id) == ("host", "host")
+    assert device.kind == ("cuda" if ON_GPU else "host") and device.id.startswith("GPU-" if ON_GPU else "host")
     assert device.total_bytes > LIMIT and isinstance(device.name, str)
 
 
 def test_connect_again():
     nvcv.connect()
-    nvcv.connect(device="host")
+    nvcv.connect(device=DEVICE)
     with pytest.raises(ValueError, match="elsewhere"):
         nvcv.connect(address="/tmp/elsewhere.sock")
     with pytest.raises(ValueError, match="timeout"):
@@ -200,9 +201,8 @@ def test_threads_make_and_drop(served):
         shapes = [(height, 256) for height in range(1 + number, 40 + number)]
         for step in range(300):
             tensor = make(shapes[step % len(shapes)])
-            view = np.asarray(tensor)
-            view[...] = number
-            if (view != number).any():
+            fill(tensor, number)
+            if (contents(tensor) != number).any():
                 failures.append(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]

@@ -8,6 +8,7 @@ import numpy as np
 import nvcv_cached as nvcv
 import pytest
 from conftest import LIMIT
+from device_memory import fill, there
 
 U8 = nvcv.Format.U8
 WITH_MEMORY = {
@@ -24,8 +25,8 @@ WITHOUT_MEMORY = {
     "ExternalCacheItem": lambda: nvcv.ExternalCacheItem("key", list),
 }
 WRAPPERS = {
-    "as_tensor": lambda: nvcv.as_tensor(np.zeros((4, 5), np.uint8)),
-    "as_image": lambda: nvcv.as_image(np.zeros((4, 5), np.uint8)),
+    "as_tensor": lambda: nvcv.as_tensor(there(np.zeros((4, 5), np.uint8))),
+    "as_image": lambda: nvcv.as_image(there(np.zeros((4, 5), np.uint8))),
 }
 UNCACHED = {"as_stream": lambda: nvcv.as_stream(0), "default": lambda: nvcv.Stream.default}
 
@@ -120,8 +121,8 @@ def test_room_for_one_holds_the_newest():
     first = make()
     second = make()
     assert counts() == (1, nbytes)
-    np.asarray(first.cuda())[...] = 1
-    np.asarray(second.cuda())[...] = 2
+    fill(first.cuda(), 1)
+    fill(second.cuda(), 2)
     assert (first.cpu() == 1).all()
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from conditions import clean_environment
 from conftest import environment_of
+from device_memory import HOST_ONLY, ON_GPU
+
+pytestmark = pytest.mark.skipif(ON_GPU, reason=HOST_ONLY)
 
 FOLDER = Path(__file__).parents[2] / "examples" / "objects"
 PYTHON = sorted(FOLDER.glob("*.py"))

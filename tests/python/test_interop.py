@@ -6,6 +6,9 @@ import weakref
 import numpy as np
 import nvcv_cached as nvcv
 import pytest
+from device_memory import HOST_ONLY, ON_GPU
+
+pytestmark = pytest.mark.skipif(ON_GPU, reason=HOST_ONLY)
 
 PHOTO = (np.arange(20 * 30 * 3) % 251).astype(np.uint8).reshape(20, 30, 3)
 

@@ -10,6 +10,7 @@ import nvcv_cached as nvcv
 import pytest
 from conditions import clean_environment
 from conftest import LIMIT, environment_of
+from device_memory import address, contents, fill
 
 KIB = 1024
 # Of 272 to 440 KiB: none is granted ahead, and none fits another's memory.
@@ -111,9 +112,9 @@ def test_items_in_use_leave_when_none_is_idle_and_stay_valid():
     nvcv.set_cache_limit_inbytes(2 * SIZES[272])
     held = [make() for _ in range(4)]
     for number, tensor in enumerate(held):
-        np.asarray(tensor)[...] = number
+        fill(tensor, number)
     assert counts() == (2, 2 * SIZES[272])
-    assert [int(np.asarray(tensor).max()) for tensor in held] == [0, 1, 2, 3]
+    assert [int(contents(tensor).max()) for tensor in held] == [0, 1, 2, 3]
 
 
 def test_under_policy_clear_the_cache_is_emptied_at_the_limit(script, workshop):
@@ -148,23 +149,23 @@ def test_a_threads_end_leaves_memory_to_the_depot_and_objects_in_use_valid():
         kept = other.do(lambda: make(344))
         other.do(lambda: (make(272), nvcv.Stream()) and None)
         assert counts() == (3, SIZES[272] + SIZES[344])
-    np.asarray(kept)[...] = 7
+    fill(kept, 7)
     assert counts() == (2, SIZES[272] + SIZES[344]), "its stream left with it, its memory did not"
     depot = nvcv.stats()["hits_depot"]
     adopted = make(272)
     assert nvcv.stats()["hits_depot"] == depot + 1 and counts(LOCAL)[0] == 1
-    assert (np.asarray(kept) == 7).all() and adopted.ndim == 2
+    assert (contents(kept) == 7).all() and adopted.ndim == 2
 
 
 def test_what_another_thread_releases_returns_to_its_makers_cache():
     tensor = make()
-    place, box = np.asarray(tensor).ctypes.data, [tensor]
+    place, box = address(tensor), [tensor]
     del tensor
     with Worker() as other:
         other.do(box.clear)
         assert other.do(lambda: counts(LOCAL)[0]) == 0 and counts(LOCAL)[0] == 1
-        assert other.do(lambda: np.asarray(make()).ctypes.data) != place
-        assert np.asarray(make()).ctypes.data == place
+        assert other.do(lambda: address(make())) != place
+        assert address(make()) == place
 
 
 def test_one_limit_for_all_threads():

@@ -4,6 +4,9 @@ import textwrap
 
 import pytest
 from conditions import eventually
+from device_memory import HOST_ONLY, ON_GPU
+
+pytestmark = pytest.mark.skipif(ON_GPU, reason=HOST_ONLY)
 
 QUIET = textwrap.dedent("""
     import numpy as np, nvcv_cached as nvcv

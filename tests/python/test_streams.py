@@ -5,6 +5,9 @@ import threading
 import numpy as np
 import nvcv_cached as nvcv
 import pytest
+from device_memory import HOST_ONLY, ON_GPU
+
+pytestmark = pytest.mark.skipif(ON_GPU, reason=HOST_ONLY)
 
 
 def test_the_current_stream_is_the_one_entered_last_on_this_thread():

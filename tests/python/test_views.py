@@ -5,6 +5,9 @@ import gc
 import numpy as np
 import nvcv_cached as nvcv
 import pytest
+from device_memory import HOST_ONLY, ON_GPU
+
+pytestmark = pytest.mark.skipif(ON_GPU, reason=HOST_ONLY)
 
 SHAPE = (5, 7, 3)
 

@@ -1,4 +1,4 @@
-/* NVCV_CACHED_API marks what libnvcv_cached.so exports; everything else in it is hidden. C and C++. */
+/* NVCV_CACHED_API marks what libnvcv_cached.so exports; the rest is hidden. For C and C++. */
 #ifndef NVCV_CACHED_EXPORT_H_
 #define NVCV_CACHED_EXPORT_H_
 

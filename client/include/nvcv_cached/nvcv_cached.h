@@ -5,6 +5,7 @@
 #include "nvcv_cached/buffer.h"               // IWYU pragma: export
 #include "nvcv_cached/cache.h"                // IWYU pragma: export
 #include "nvcv_cached/color_spec.h"           // IWYU pragma: export
+#include "nvcv_cached/copy.h"                 // IWYU pragma: export
 #include "nvcv_cached/data_type.h"            // IWYU pragma: export
 #include "nvcv_cached/device.h"               // IWYU pragma: export
 #include "nvcv_cached/error.h"                // IWYU pragma: export

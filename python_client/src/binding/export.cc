@@ -2,13 +2,13 @@
 
 #include <nanobind/stl/string.h>
 
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "data_types.h"
 #include "dlpack_abi.h"
+#include "nvcv_cached/copy.h"
 #include "nvcv_cached/error.h"
 #include "nvcv_cached/stream.h"
 
@@ -89,28 +89,6 @@ void HandOutTo(const Tensor& tensor, nb::handle stream) {
   tensor.data();
   tensor.record_stream(consumer);
   consumer.wait_stream(Stream::current());
-}
-
-Tensor CopyOf(const Tensor& tensor) {
-  Tensor copy(tensor.shape(), tensor.dtype(), tensor.layout());
-  View from(tensor);
-  View to(copy);
-  if (from.size == 0) return copy;
-  // Odometer over all dimensions but the innermost, which is dense in both.
-  std::int64_t index[kMaxRank + 1] = {};
-  std::size_t row =
-      static_cast<std::size_t>(from.shape[from.ndim - 1] * from.component.size_bytes());
-  for (;;) {
-    std::int64_t source = 0, target = 0;
-    for (int dim = 0; dim + 1 < from.ndim; ++dim) {
-      source += index[dim] * from.strides[dim];
-      target += index[dim] * to.strides[dim];
-    }
-    std::memcpy(static_cast<char*>(to.data) + target, static_cast<char*>(from.data) + source, row);
-    int dim = from.ndim - 2;
-    while (dim >= 0 && ++index[dim] == from.shape[dim]) index[dim--] = 0;
-    if (dim < 0) return copy;
-  }
 }
 
 struct BufferStorage {
@@ -218,12 +196,8 @@ nb::object ToDlpack(const Tensor& tensor, nb::handle stream, nb::handle max_vers
     throw nb::buffer_error(text.c_str());
   }
   bool copied = !copy.is_none() && nb::cast<bool>(copy);
-  if (on_gpu) {
-    if (copied)
-      throw nb::buffer_error("no copies of a GPU's memory are made here; do: copy it yourself");
-    HandOutTo(tensor, stream);
-  }
-  Tensor exported = copied ? CopyOf(tensor) : tensor;
+  Tensor exported = copied ? copy_of(tensor) : tensor;
+  if (on_gpu) HandOutTo(exported, stream);
   if (max_version.is_none() || nb::cast<int>(max_version[0]) < 1) {
     return MakeCapsule<dlpack::Unversioned, kUnversionedName>(
         std::make_unique<Exported<dlpack::Unversioned>>(exported));

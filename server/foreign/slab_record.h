@@ -1,0 +1,96 @@
+// Which process maps which slab, in a file beside the lock: what a daemon that was killed can still
+// tell the next one.
+//
+// A journal of lines, one for each session that connects and each slab that it is given or unmaps;
+// written anew when it has grown, and when a daemon opens it. Whoever opens it takes over what is
+// in it. The file says what may be mapped, not what is: foreign_slabs.h looks who of them lives.
+//
+//   boot <id>                                      other lines of another boot are void
+//   session <epoch> <id> <pid> <start> <socket>    0: not known
+//   map <epoch> <id> <slab> <bytes> <inode>        inode of a host slab's memory, else 0
+//   unmap <epoch> <id> <slab>
+//   end <epoch> <id>
+//
+// Every change is memory work until Flush, which writes without the lock of the books. A file that
+// cannot be written makes the record useless for the next daemon and harms nothing else.
+//
+// Invariant: once nothing waits to be flushed, what Earlier() and Note* left in memory is what the
+// file says. Thread-safety: thread-safe.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "proto/unique_fd.h"
+#include "server/core/types.h"
+
+namespace nvcv_cached::server {
+
+struct SessionKey {
+  uint64_t epoch = 0;
+  SessionId session = 0;
+  friend auto operator<=>(const SessionKey&, const SessionKey&) = default;
+};
+
+struct RecordedSlab {
+  uint64_t size_bytes = 0;
+  uint64_t inode = 0;
+};
+
+struct RecordedSession {
+  pid_t pid = 0;         // as this daemon's PID namespace numbers it
+  uint64_t started = 0;  // the process's, in clock ticks since the boot
+  uint32_t socket = 0;   // inode of its end of the descriptor socket
+  std::map<SlabId, RecordedSlab> slabs;
+};
+
+using RecordedSessions = std::map<SessionKey, RecordedSession>;
+
+class SlabRecord {
+ public:
+  // Reads what earlier daemons left, then writes `path` anew. `epoch` is this daemon's.
+  SlabRecord(std::string path, uint64_t epoch);
+  // Removes the file when nobody has a slab of it.
+  ~SlabRecord();
+  SlabRecord(const SlabRecord&) = delete;
+  SlabRecord& operator=(const SlabRecord&) = delete;
+
+  // Not OK: the file cannot be written, with the reason.
+  absl::Status status() const;
+
+  // Sessions of earlier daemons that still have slabs.
+  RecordedSessions Earlier() const;
+  void DropEarlier(const SessionKey& key);
+
+  // Sessions of this daemon.
+  void NoteSession(SessionId session, const RecordedSession& recorded);
+  void NoteMapped(SessionId session, SlabId slab, const RecordedSlab& recorded);
+  void NoteUnmapped(SessionId session, SlabId slab);
+  void NoteEnded(SessionId session);
+
+  void Flush();
+
+ private:
+  void Append(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(const SessionKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteAnew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(flushing_);
+
+  const std::string path_;
+  const uint64_t epoch_;
+  std::mutex flushing_;  // before mutex_; the file is written under it
+  UniqueFd file_ ABSL_GUARDED_BY(flushing_);
+  size_t written_bytes_ ABSL_GUARDED_BY(flushing_) = 0;
+  mutable std::mutex mutex_;
+  RecordedSessions sessions_ ABSL_GUARDED_BY(mutex_);
+  std::string waiting_ ABSL_GUARDED_BY(mutex_);
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nvcv_cached::server
