@@ -34,13 +34,6 @@ std::string SizeOrNone(std::optional<uint64_t> bytes) {
   return bytes ? FormatSize(*bytes) : "none";
 }
 
-// The host's memory is everybody's: nothing of it is foreign.
-uint64_t ForeignBytes(const DeviceInfo& device, uint64_t free_bytes, uint64_t pool_bytes) {
-  if (device.kind == "host") return 0;
-  const uint64_t known = free_bytes + pool_bytes;
-  return device.total_bytes > known ? device.total_bytes - known : 0;
-}
-
 }  // namespace
 
 AdminRequests::AdminRequests(Broker& broker, LiveSettings& settings, std::string socket)
@@ -100,7 +93,6 @@ void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool,
   }
   reply->set_device_free_bytes(device_free_bytes);
   Fill(pool, reply);
-  reply->set_foreign_bytes(ForeignBytes(device, device_free_bytes, pool.pool_bytes));
   Fill(totals, reply);
   v1::Totals* counted = reply->mutable_totals();
   for (size_t i = 0; i < kConnectionRefusals; ++i) {
