@@ -9,6 +9,7 @@ if(NVCV_CACHED_SERVER OR NVCV_CACHED_CLIENT)
   find_package(spdlog REQUIRED)
   find_package(CLI11 REQUIRED)
   find_package(nlohmann_json REQUIRED)
+  find_package(prometheus-cpp CONFIG REQUIRED)  # nvcv-cachectl metrics
   set(CURSES_NEED_WIDE TRUE)
   find_package(Curses REQUIRED)
 endif()

@@ -196,7 +196,7 @@ void Daemon::Reload() {
   if (!read.ok()) {
     LogError(Event("reload")
                  .With("result", "refused")
-                 .With("failed", ++reloads_failed_)
+                 .With("failed", parts_.settings.CountReload(&Reloads::refused).refused)
                  .With("error", std::string(read.status().message()))
                  .With("hint", "everything stays as it was"));
     parts_.manager.Ready(Status());
@@ -221,6 +221,7 @@ void Daemon::Reload() {
     settings = now;
     return plan;
   });
+  parts_.settings.CountReload(&Reloads::ok);
   LogInfo(
       Event("reload").With("result", "ok").With("changed", absl::StrJoin(reloaded.changed, " ")));
   if (!reloaded.needs_restart.empty()) {

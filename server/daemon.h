@@ -70,7 +70,6 @@ class Daemon {
   Liveness liveness_;
   std::string hung_;  // threads that do not answer
   Time next_word_{};  // to the service manager
-  uint64_t reloads_failed_ = 0;
   enum class Leave : uint8_t { kNo, kInOrder, kAtOnce } leave_ = Leave::kNo;
 };
 

@@ -14,6 +14,7 @@ void AddListCommands(CLI::App& app,
                      const GlobalOptions& options);  // sessions, slabs, leases, misses
 void AddSettingCommands(CLI::App& app, const GlobalOptions& options);  // limit, policy, quota
 void AddChangeCommands(CLI::App& app, const GlobalOptions& options);  // clear, trim, drain, undrain
+void AddMetricsCommands(CLI::App& app, const GlobalOptions& options);    // metrics
 void AddLifecycleCommands(CLI::App& app, const GlobalOptions& options);  // start, stop
 void AddSnapshotCommand(CLI::App& app, const GlobalOptions& options);
 void AddTopCommand(CLI::App& app, const GlobalOptions& options);

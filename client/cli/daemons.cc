@@ -2,7 +2,6 @@
 
 #include <grp.h>
 #include <grpcpp/create_channel_posix.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +14,7 @@
 #include <set>
 #include <utility>
 
+#include "client/cli/users.h"
 #include "proto/socket_paths.h"
 #include "proto/unique_fd.h"
 
@@ -30,11 +30,6 @@ namespace {
           (wanted.empty() ? "host" : wanted));
 }
 
-std::string NameOfUser() {
-  const passwd* entry = ::getpwuid(::geteuid());
-  return entry != nullptr ? entry->pw_name : std::to_string(::geteuid());
-}
-
 // Who may connect is written on the socket, if one may look at it.
 [[noreturn]] void NotPermitted(const std::string& path) {
   std::string message = path + ": you are uid " + std::to_string(::geteuid());
@@ -45,7 +40,7 @@ std::string NameOfUser() {
     const std::string group = entry != nullptr ? entry->gr_name : std::to_string(info.st_gid);
     if ((info.st_mode & 0060) == 0060) {
       message += ", it wants uid " + std::to_string(info.st_uid) + " or group " + group;
-      hint = "sudo usermod -aG " + group + " " + NameOfUser() + ", then log in again";
+      hint = "sudo usermod -aG " + group + " " + UserName(::geteuid()) + ", then log in again";
     } else {
       message += ", it wants uid " + std::to_string(info.st_uid);
     }
@@ -101,14 +96,17 @@ Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
       grpc::CreateCustomInsecureChannelFromFd("nvcv-cached", fd.release(), arguments));
 }
 
-bool Daemon::IsFor(const std::string& device) const {
-  const std::string stem = std::filesystem::path(socket_).stem();
-  if (device.empty() || stem == device) return true;
-  if (device.rfind("cuda:", 0) == 0) {
-    return device == "cuda:" + std::to_string(Stats().device().index());
-  }
+bool Names(const std::string& name, const std::string& device, int index) {
+  if (name.empty() || name == device) return true;
+  if (name.rfind("cuda:", 0) == 0) return name == "cuda:" + std::to_string(index);
   // The first digits of a UUID are enough for people.
-  return device.size() >= 8 && stem.rfind(device, 0) == 0;
+  return name.size() >= 8 && device.rfind(name, 0) == 0;
+}
+
+bool Daemon::IsFor(const std::string& device) const {
+  const bool by_index = device.rfind("cuda:", 0) == 0;
+  return Names(device, std::filesystem::path(socket_).stem(),
+               by_index ? Stats().device().index() : -1);
 }
 
 std::vector<std::string> Sockets(const GlobalOptions& options) {

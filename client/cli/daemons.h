@@ -53,6 +53,9 @@ class Daemon {
   std::unique_ptr<v1::Admin::Stub> stub_;
 };
 
+// Whether -d NAME means the device with this id, at this index of nvidia-smi (-1: host).
+bool Names(const std::string& name, const std::string& device, int index);
+
 // The sockets of daemons that are or were there: the one asked for, else all in both directories.
 std::vector<std::string> Sockets(const GlobalOptions& options);
 

@@ -1,6 +1,7 @@
 #include "client/cli/failure.h"
 
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "client/src/errors.h"
@@ -57,6 +58,13 @@ Failure Failure::Of(const absl::Status& status, const std::string& where) {
     default:
       return {ExitCode::kFailed, "failed", what, hint};
   }
+}
+
+Failure Failure::Lost(int error) {
+  return {ExitCode::kFailed, "write_failed",
+          std::string("the output could not be written: ") +
+              (error != 0 ? std::strerror(error) : "the error came earlier"),
+          "make room where it goes, or send it elsewhere"};
 }
 
 void Print(const Failure& failure, Output output) {

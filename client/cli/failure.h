@@ -36,6 +36,8 @@ class Failure final : public std::runtime_error {
   static Failure Of(const grpc::Status& status, const std::string& socket);
   // Of what somebody wrote after `where`: a flag, a command.
   static Failure Of(const absl::Status& status, const std::string& where);
+  // Output that got lost, for this errno (0: not known).
+  static Failure Lost(int error);
 
  private:
   ExitCode code_;

@@ -1,6 +1,4 @@
 // sessions, slabs, leases: who holds what; misses: which shapes the cache did not have.
-#include <pwd.h>
-
 #include <algorithm>
 
 #include "client/cli/commands.h"
@@ -8,6 +6,7 @@
 #include "client/cli/print.h"
 #include "client/cli/slab_map.h"
 #include "client/cli/table.h"
+#include "client/cli/users.h"
 #include "proto/units.h"
 
 namespace nvcv_cached::cli {
@@ -15,11 +14,6 @@ namespace nvcv_cached::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string UserName(uint32_t uid) {
-  const passwd* entry = ::getpwuid(uid);
-  return entry != nullptr ? entry->pw_name : std::to_string(uid);
-}
 
 // A stopped process, or one that is gone and whose memory is not back.
 Tone ToneOf(const v1::SessionInfo& session) {

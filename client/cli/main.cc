@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -91,10 +90,7 @@ void CheckWritten() {
   errno = 0;
   std::cout.flush();
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return;
-  throw Failure(ExitCode::kFailed, "write_failed",
-                std::string("the output could not be written: ") +
-                    (errno != 0 ? std::strerror(errno) : "the error came earlier"),
-                "make room where it goes, or send it elsewhere");
+  throw Failure::Lost(errno);
 }
 
 int Run(int argc, char** argv) {
@@ -114,6 +110,7 @@ int Run(int argc, char** argv) {
   AddListCommands(app, options);
   AddSettingCommands(app, options);
   AddChangeCommands(app, options);
+  AddMetricsCommands(app, options);
   AddLifecycleCommands(app, options);
   AddSnapshotCommand(app, options);
   AddTopCommand(app, options);

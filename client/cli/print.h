@@ -1,14 +1,20 @@
 // How commands print: one answer for one daemon, a list for several. Not thread-safe.
 #pragma once
 
+#include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "client/cli/failure.h"
+
 namespace nvcv_cached::cli {
 
-inline void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+inline void Print(const std::string& text) {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw Failure::Lost(errno);
+}
 
 // JSON of several daemons is an array, that of one is itself.
 inline void Print(std::vector<nlohmann::ordered_json> answers) {

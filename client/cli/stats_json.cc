@@ -53,7 +53,18 @@ Json TotalsJson(const v1::Totals& t) {
           {"slab_allocations", t.slab_allocations()},
           {"slab_frees", t.slab_frees()},
           {"connections_refused", Sorted(t.connections_refused())},
-          {"device_errors", Sorted(t.device_errors())}};
+          {"device_errors", Sorted(t.device_errors())},
+          {"refused_by_code", Sorted(t.refused())},
+          {"reloads", Sorted(t.reloads())}};
+}
+
+Json HistogramJson(const v1::Histogram& histogram) {
+  uint64_t count = 0;
+  for (const uint64_t bucket : histogram.counts()) count += bucket;
+  return {{"count", count},
+          {"sum_seconds", histogram.sum_seconds()},
+          {"bounds_seconds", histogram.bounds_seconds()},
+          {"counts", histogram.counts()}};
 }
 
 }  // namespace
@@ -62,19 +73,6 @@ uint64_t Hits(const v1::Totals& t) { return t.hits_exact() + t.hits_size_class()
 
 uint64_t Misses(const v1::Totals& t) {
   return t.misses_pool() + t.misses_reclaim() + t.misses_grow() + t.misses_refused();
-}
-
-std::string StateName(v1::DaemonState state) {
-  switch (state) {
-    case v1::STARTING:
-      return "starting";
-    case v1::SERVING:
-      return "serving";
-    case v1::DRAINING:
-      return "draining";
-    default:
-      return "failed";
-  }
 }
 
 Json SettingValue(const v1::Setting& setting) {
@@ -109,12 +107,15 @@ Json ToJson(const v1::Stats& s) {
         {"index", device.index()},
         {"name", device.name()},
         {"total_bytes", device.total_bytes()},
-        {"free_bytes", s.device_free_bytes()}}},
+        {"free_bytes", s.device_free_bytes()},
+        {"pci_bus_id", device.pci_bus_id()},
+        {"driver", device.driver()}}},
       {"state", StateName(s.state())},
       {"pid", s.pid()},
       {"socket", s.socket()},
       {"epoch", s.epoch()},
       {"uptime_seconds", s.uptime_seconds()},
+      {"start_time_seconds", s.start_time_seconds()},
       {"settings", settings},
       {"pool",
        {{"pool_bytes", s.pool_bytes()},
@@ -131,8 +132,16 @@ Json ToJson(const v1::Stats& s) {
       {"cache",
        {{"bytes", s.cache_bytes()}, {"items", s.cache_items()}, {"limit_bytes", s.limit_bytes()}}},
       {"sessions", s.sessions()},
-      {"leases", {{"in_use", s.leases_in_use()}, {"idle", s.leases_idle()}}},
+      {"leases",
+       {{"in_use", s.leases_in_use()},
+        {"idle", s.leases_idle()},
+        {"draining", s.leases_draining()},
+        {"quarantined", s.leases_quarantined()}}},
       {"slabs", s.slabs()},
+      {"durations",
+       {{"acquire", HistogramJson(s.acquire_duration())},
+        {"reclaim", HistogramJson(s.reclaim_duration())},
+        {"death_to_free", HistogramJson(s.death_to_free())}}},
       {"totals", TotalsJson(s.totals())}};
 }
 

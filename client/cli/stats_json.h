@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "client/cli/state_name.h"
 #include "nvcv_cached/v1/admin.pb.h"
 
 namespace nvcv_cached::cli {
@@ -19,6 +20,5 @@ std::string ShownSetting(const v1::Setting& setting);
 
 uint64_t Hits(const v1::Totals& totals);
 uint64_t Misses(const v1::Totals& totals);
-std::string StateName(v1::DaemonState state);
 
 }  // namespace nvcv_cached::cli

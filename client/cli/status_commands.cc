@@ -74,13 +74,13 @@ void Status(const GlobalOptions& options) {
   if (silent) throw Failure(*silent);
 }
 
-// "pool bytes idle  2.90GiB": every number of the JSON on a line of its own.
+// "pool bytes idle  2.90GiB": every number of the JSON on a line of its own, but those of arrays.
 void Flatten(const std::string& prefix, const Json& json, std::string& text) {
   for (const auto& [key, value] : json.items()) {
     const std::string name = prefix.empty() ? key : prefix + " " + key;
     if (value.is_object()) {
       Flatten(name, value, text);
-    } else {
+    } else if (!value.is_array()) {  // a histogram's buckets are for programs
       const bool is_bytes = name.find("bytes") != std::string::npos && value.is_number_unsigned();
       const std::string shown = is_bytes            ? FormatSize(value.get<uint64_t>())
                                 : value.is_string() ? Escaped(value.get<std::string>())

@@ -6,6 +6,7 @@
 // books. Thread-safety: thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -15,6 +16,10 @@
 #include "server/config/daemon_settings.h"
 
 namespace nvcv_cached::server {
+
+struct Reloads {
+  uint64_t ok = 0, refused = 0;
+};
 
 class LiveSettings {
  public:
@@ -32,9 +37,21 @@ class LiveSettings {
     return std::forward<F>(change)(settings_);
   }
 
+  // Counts a reload, and returns how many there were.
+  Reloads CountReload(uint64_t Reloads::*result) {
+    std::lock_guard lock(mutex_);
+    ++(reloads_.*result);
+    return reloads_;
+  }
+  Reloads reloads() const {
+    std::lock_guard lock(mutex_);
+    return reloads_;
+  }
+
  private:
   mutable std::mutex mutex_;
   DaemonSettings settings_ ABSL_GUARDED_BY(mutex_);
+  Reloads reloads_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Writes a change down with origin runtime.

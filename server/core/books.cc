@@ -49,6 +49,7 @@ void Books::ProcessExited(SessionId id) {
   SessionBooks* session = impl_->ledger.Find(id);
   if (session == nullptr) return;
   session->exited = true;
+  if (!session->dying_since) session->dying_since = impl_->ledger.now;
   impl_->Close(*session);
 }
 
@@ -57,6 +58,7 @@ void Books::SocketClosed(SessionId id) {
   SessionBooks* session = impl_->ledger.Find(id);
   if (session == nullptr) return;
   session->socket_closed = true;
+  if (!session->dying_since) session->dying_since = impl_->ledger.now;
   impl_->Close(*session);
 }
 

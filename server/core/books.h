@@ -39,6 +39,7 @@ namespace nvcv_cached::server {
 
 struct AcquireRequest {
   RequestId id = 0;
+  TimePoint received{};  // when its message came
   uint64_t size_bytes = 0;
   uint64_t alignment = 1;
   uint32_t thread_tag = 0;

@@ -40,6 +40,9 @@ bool Books::Impl::EndIfOver(SessionBooks& session) {
                          : session.leaving ? EndCause::kClose
                                            : EndCause::kExit;
   ++ledger.totals.sessions_ended[static_cast<size_t>(cause)];
+  if (cause == EndCause::kExit) {
+    ledger.totals.death_to_free.Add(ledger.clock.Now() - *session.dying_since);
+  }
   ledger.effects.emplace_back(SessionEnded{session.id, cause});
   ledger.sessions.erase(session.id);
   return true;

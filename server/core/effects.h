@@ -35,8 +35,6 @@ struct SendGrant {
   Served served = Served::kPool;
 };
 
-enum class RefusalReason : uint8_t { kOther, kOutOfMemory, kQuota, kTableFull };
-
 struct SendRefusal {
   SessionId session = 0;
   RequestId request = 0;

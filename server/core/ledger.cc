@@ -264,6 +264,8 @@ void Ledger::Take(Lease& lease, EvictReason reason, Evicted& evicted) {
   ++totals.evictions[static_cast<size_t>(reason)];
   totals.evicted_bytes[static_cast<size_t>(reason)] += lease.size_bytes;
   ++(free ? totals.reclaims_taken : totals.reclaims_fence);
+  const TimePoint taken = clock.Now();
+  totals.reclaim_duration.Add(taken - std::exchange(victim_since, taken));
 }
 
 void Ledger::TakeAll(SessionBooks& session) {

@@ -48,6 +48,7 @@ struct Ledger {
   // ---- the time of the call that is going on
   void ReadClock() {
     now = clock.Now();
+    victim_since = now;
     now_ms = static_cast<uint64_t>(std::chrono::duration_cast<Duration>(now - started).count());
   }
 
@@ -99,6 +100,7 @@ struct Ledger {
   const TimePoint started;
   TimePoint now;
   uint64_t now_ms = 0;
+  TimePoint victim_since;  // when the search for the next idle lease to take began
 
   Pool pool;
   LruIndex index;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "server/core/histogram.h"
 #include "server/core/types.h"
 
 namespace nvcv_cached::server {
@@ -21,6 +22,8 @@ struct Totals {
   uint64_t sessions = 0;
   std::array<uint64_t, kEndCauses> sessions_ended{};
   uint64_t slab_allocations = 0, slab_frees = 0;
+  std::array<uint64_t, kRefusalReasons> refused{};  // sum to misses_refused
+  Histogram acquire_duration, reclaim_duration, death_to_free;
 };
 
 // The first six sum to pool_bytes.
@@ -28,7 +31,7 @@ struct PoolReport {
   uint64_t in_use = 0, idle = 0, draining = 0, quarantined = 0, free = 0, slack = 0;
   uint64_t pool_bytes = 0, capacity_bytes = 0, largest_free_bytes = 0, foreign_bytes = 0;
   uint64_t cache_bytes = 0, cache_items = 0, limit_bytes = 0;
-  uint64_t leases_in_use = 0, leases_idle = 0;
+  uint64_t leases_in_use = 0, leases_idle = 0, leases_draining = 0, leases_quarantined = 0;
   uint32_t sessions = 0, slabs = 0;
 };
 

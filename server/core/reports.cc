@@ -67,9 +67,11 @@ PoolReport PoolSeen(const core::Ledger& ledger) {
           break;
         case BlockState::kDraining:
           report.draining += bytes;
+          ++report.leases_draining;
           break;
         case BlockState::kQuarantined:
           report.quarantined += bytes;
+          ++report.leases_quarantined;
           break;
         case BlockState::kInUse:
         case BlockState::kFree:

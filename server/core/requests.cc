@@ -175,6 +175,7 @@ Requests::Outcome Requests::Try(Waiting& waiting) {
   }
   if (cached && bytes <= kSmallBlockBytes) GrantAhead(*session, request, grant);
   ledger_.effects.emplace_back(std::move(grant));
+  ledger_.totals.acquire_duration.Add(ledger_.clock.Now() - request.received);
   return Outcome::kAnswered;
 }
 
@@ -200,6 +201,7 @@ void Requests::GrantAhead(SessionBooks& session, const AcquireRequest& request, 
 Requests::Outcome Requests::Refuse(SessionBooks& session, const AcquireRequest& request,
                                    SendRefusal refusal) {
   Count(session, request, &Misses::refused, ledger_.totals.misses_refused);
+  ++ledger_.totals.refused[static_cast<size_t>(refusal.reason)];
   ledger_.effects.emplace_back(std::move(refusal));
   return Outcome::kAnswered;
 }

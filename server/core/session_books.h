@@ -37,6 +37,7 @@ struct SessionBooks {
 
   // What has happened to it. Proof of death is `exited` and `socket_closed` together (M2).
   bool leaving = false, broken = false, exited = false, socket_closed = false;
+  std::optional<TimePoint> dying_since;  // the first of the two proofs
 
   uint64_t leased_bytes = 0, cache_bytes = 0, cache_items = 0, draining_bytes = 0;
   uint32_t leases = 0;   // slots that are not vacant, spoiled ones not counted

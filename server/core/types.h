@@ -56,4 +56,8 @@ inline constexpr size_t kEvictReasons = 5;
 enum class EndCause : uint8_t { kClose, kExit, kProtocol };
 inline constexpr size_t kEndCauses = 3;
 
+// Why an acquire was answered with an error; the codes of refused_total.
+enum class RefusalReason : uint8_t { kOther, kOutOfMemory, kQuota, kTableFull };
+inline constexpr size_t kRefusalReasons = 4;
+
 }  // namespace nvcv_cached::server

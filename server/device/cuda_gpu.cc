@@ -1,6 +1,8 @@
 #include "server/device/cuda_gpu.h"
 
 #include <cstdlib>
+#include <fstream>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -24,6 +26,14 @@ absl::StatusOr<int> Attribute(const CudaDriver& driver, CUdevice device,
   return value;
 }
 
+// As nvidia-smi says it, where the module says it too; else the version of its CUDA interface.
+std::string DriverVersion(const CudaDriver& driver) {
+  std::ifstream module("/sys/module/nvidia/version");
+  std::string version;
+  if (std::getline(module, version) && !version.empty()) return version;
+  return absl::StrCat("CUDA ", driver.version / 1000, ".", driver.version % 1000 / 10);
+}
+
 absl::StatusOr<Gpu> Describe(const CudaDriver& driver, int index) {
   Gpu gpu;
   char name[256] = "";
@@ -45,7 +55,8 @@ absl::StatusOr<Gpu> Describe(const CudaDriver& driver, int index) {
   gpu.info.index = index;
   gpu.info.total_bytes = total;
   gpu.info.slab_granularity = kGpuPageBytes;
-  gpu.pci_bus_id = bus;
+  gpu.info.pci_bus_id = bus;
+  gpu.info.driver = DriverVersion(driver);
   return gpu;
 }
 

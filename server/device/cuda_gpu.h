@@ -25,7 +25,6 @@ inline constexpr uint64_t kGpuPageBytes = uint64_t{2} << 20;
 struct Gpu {
   CUdevice device = 0;
   DeviceInfo info;
-  std::string pci_bus_id;
   std::vector<std::string> warnings;  // it works, but perhaps not as meant
 };
 

@@ -21,6 +21,8 @@ struct DeviceInfo {
   std::string name;
   int index = -1;
   uint64_t total_bytes = 0;
+  std::string pci_bus_id;         // empty: host
+  std::string driver;             // its version; empty: host
   uint32_t row_alignment = 32;    // bytes
   uint32_t base_alignment = 512;  // bytes
   uint64_t slab_granularity = 0;  // slab sizes are multiples of this

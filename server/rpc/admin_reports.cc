@@ -1,6 +1,7 @@
 #include "server/rpc/admin_reports.h"
 
 #include <array>
+#include <chrono>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@ namespace {
 constexpr std::array<const char*, kEvictReasons> kReasonNames{"limit", "pressure", "clear", "quota",
                                                               "trim"};
 constexpr std::array<const char*, kEndCauses> kCauseNames{"close", "exit", "protocol"};
+constexpr std::array<const char*, kRefusalReasons> kRefusedNames{"other", "out_of_memory", "quota",
+                                                                 "table_full"};
 
 const char* Name(BlockState state) {
   switch (state) {
@@ -41,9 +44,22 @@ std::string ProcessState(int32_t pid) {
   return end != std::string::npos && end + 2 < line.size() ? line.substr(end + 2, 1) : "?";
 }
 
+double Seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+void Fill(const Histogram& histogram, v1::Histogram* message) {
+  for (const int64_t bound : Histogram::kBoundsNs) {
+    message->add_bounds_seconds(Seconds(std::chrono::nanoseconds(bound)));
+  }
+  message->mutable_counts()->Assign(histogram.counts.begin(), histogram.counts.end());
+  message->set_sum_seconds(Seconds(histogram.sum));
+}
+
 }  // namespace
 
-void Fill(const Totals& totals, v1::Totals* message) {
+void Fill(const Totals& totals, v1::Stats* stats) {
+  v1::Totals* message = stats->mutable_totals();
   message->set_hits_exact(totals.hits_exact);
   message->set_hits_size_class(totals.hits_size_class);
   message->set_hits_depot(totals.hits_depot);
@@ -67,6 +83,12 @@ void Fill(const Totals& totals, v1::Totals* message) {
   message->set_sessions(totals.sessions);
   message->set_slab_allocations(totals.slab_allocations);
   message->set_slab_frees(totals.slab_frees);
+  for (size_t i = 0; i < kRefusalReasons; ++i) {
+    (*message->mutable_refused())[kRefusedNames[i]] = totals.refused[i];
+  }
+  Fill(totals.acquire_duration, stats->mutable_acquire_duration());
+  Fill(totals.reclaim_duration, stats->mutable_reclaim_duration());
+  Fill(totals.death_to_free, stats->mutable_death_to_free());
 }
 
 void Fill(const PoolReport& pool, v1::Stats* message) {
@@ -86,6 +108,8 @@ void Fill(const PoolReport& pool, v1::Stats* message) {
   message->set_sessions(pool.sessions);
   message->set_leases_in_use(pool.leases_in_use);
   message->set_leases_idle(pool.leases_idle);
+  message->set_leases_draining(pool.leases_draining);
+  message->set_leases_quarantined(pool.leases_quarantined);
   message->set_slabs(pool.slabs);
 }
 

@@ -9,7 +9,7 @@
 
 namespace nvcv_cached::server {
 
-void Fill(const Totals& totals, v1::Totals* message);
+void Fill(const Totals& totals, v1::Stats* message);  // the histograms too
 void Fill(const PoolReport& pool, v1::Stats* message);
 void Fill(const SlabReport& slab, v1::SlabInfo* message);
 void Fill(const LeaseReport& lease, v1::LeaseInfo* message);

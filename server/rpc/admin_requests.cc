@@ -61,11 +61,11 @@ void AdminRequests::GetStats(v1::Stats* reply) {
   // Both at one moment: their sums are compared.
   const auto [totals, pool] =
       broker_.With([](Books& books) { return std::pair(books.GetTotals(), books.GetPool()); });
-  FillStats(totals, pool, reply);
-  reply->set_device_free_bytes(device_free_bytes);
+  FillStats(totals, pool, device_free_bytes, reply);
 }
 
-void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool, v1::Stats* reply) {
+void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool,
+                              uint64_t device_free_bytes, v1::Stats* reply) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   reply->set_time_unix_ms(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
   reply->set_daemon_version(kVersion);
@@ -75,12 +75,15 @@ void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool, v1::
   reply->set_epoch(broker_.epoch());
   reply->set_uptime_seconds(
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
+  reply->set_start_time_seconds(std::chrono::duration<double>(start_time_).count());
   const DeviceInfo& device = broker_.device_info();
   reply->mutable_device()->set_kind(device.kind);
   reply->mutable_device()->set_id(device.id);
   reply->mutable_device()->set_name(device.name);
   reply->mutable_device()->set_index(device.index);
   reply->mutable_device()->set_total_bytes(device.total_bytes);
+  reply->mutable_device()->set_pci_bus_id(device.pci_bus_id);
+  reply->mutable_device()->set_driver(device.driver);
   reply->set_socket(socket_);
   for (const SettingText& text : settings_.Get().texts) {
     v1::Setting* setting = reply->add_settings();
@@ -88,9 +91,10 @@ void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool, v1::
     setting->set_value(text.value);
     setting->set_origin(OriginName(text.origin));
   }
+  reply->set_device_free_bytes(device_free_bytes);
   Fill(pool, reply);
+  Fill(totals, reply);
   v1::Totals* counted = reply->mutable_totals();
-  Fill(totals, counted);
   for (size_t i = 0; i < kConnectionRefusals; ++i) {
     (*counted->mutable_connections_refused())[kRefusalNames[i]] =
         broker_.refused_connections(static_cast<ConnectionRefusal>(i));
@@ -98,6 +102,9 @@ void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool, v1::
   for (const auto& [code, count] : broker_.DeviceErrors()) {
     (*counted->mutable_device_errors())[code] = count;
   }
+  const Reloads reloads = settings_.reloads();
+  (*counted->mutable_reloads())["ok"] = reloads.ok;
+  (*counted->mutable_reloads())["refused"] = reloads.refused;
 }
 
 void AdminRequests::ListSessions(v1::ListSessionsReply* reply) {
@@ -140,8 +147,7 @@ absl::Status AdminRequests::ListMisses(const v1::ListMissesRequest& request,
 void AdminRequests::GetSnapshot(v1::Snapshot* reply) {
   const uint64_t device_free_bytes = broker_.DeviceFreeBytes();
   const MapReport map = broker_.With([](Books& books) { return books.GetMap(); });
-  FillStats(map.totals, map.pool, reply->mutable_stats());
-  reply->mutable_stats()->set_device_free_bytes(device_free_bytes);
+  FillStats(map.totals, map.pool, device_free_bytes, reply->mutable_stats());
   for (v1::SessionInfo& session : Sessions(broker_, map.sessions)) {
     *reply->add_sessions() = std::move(session);
   }

@@ -49,12 +49,15 @@ class AdminRequests {
  private:
   absl::Status CheckSession(SessionId session);
   void FillHolders(v1::DrainReply* reply);
-  void FillStats(const Totals& totals, const PoolReport& pool, v1::Stats* reply);
+  void FillStats(const Totals& totals, const PoolReport& pool, uint64_t device_free_bytes,
+                 v1::Stats* reply);
 
   Broker& broker_;
   LiveSettings& settings_;
   const std::string socket_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const std::chrono::system_clock::duration start_time_ =
+      std::chrono::system_clock::now().time_since_epoch();
 };
 
 }  // namespace nvcv_cached::server

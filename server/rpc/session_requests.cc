@@ -57,8 +57,10 @@ bool Session::Handle(StreamPort* stream, const v1::ClientMessage& message) {
 }
 
 absl::Status Session::HandleAcquire(const v1::Acquire& acquire) {
+  const TimePoint received = broker_.clock().Now();
   absl::StatusOr<AcquireRequest> request = ParseAcquire(acquire);
   if (!request.ok()) return request.status();
+  request->received = received;
   if (acquire.has_returned()) {
     if (absl::Status status = HandleReturn(acquire.returned()); !status.ok()) return status;
   }

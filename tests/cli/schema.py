@@ -11,7 +11,7 @@ TYPES = {
 }
 KNOWN = {
     "$defs", "$ref", "$schema", "title", "description", "type", "required", "properties",
-    "additionalProperties", "const", "enum", "minimum", "pattern",
+    "additionalProperties", "const", "enum", "minimum", "pattern", "items",
 }  # fmt: skip
 
 
@@ -34,6 +34,9 @@ def check(value, schema, root=None, at="$"):
         assert value >= schema["minimum"], f"{at}: {value!r}"
     if "pattern" in schema:
         assert re.search(schema["pattern"], value), f"{at}: {value!r}"
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            check(part, schema.get("items", {}), root, f"{at}[{i}]")
     if isinstance(value, dict):
         missing = set(schema.get("required", ())) - set(value)
         assert not missing, f"{at}: without {missing}"

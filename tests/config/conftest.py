@@ -3,17 +3,6 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
-
-@pytest.fixture
-def workshop():
-    from daemon import Workshop
-
-    made = Workshop()
-    yield made
-    trouble = made.close()
-    made.remove()
-    assert not trouble, trouble
+from workshop import pytest_runtest_makereport, workshop  # noqa: F401

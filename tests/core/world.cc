@@ -25,6 +25,7 @@ Client::Client(World& world, SessionOptions options)
 
 RequestId Client::Ask(uint64_t size, const Options& options) {
   AcquireRequest request;
+  request.received = world_.clock.Now();
   request.id = next_request_++;
   request.size_bytes = size;
   request.alignment = options.alignment;

@@ -58,6 +58,8 @@ TEST_F(CudaDeviceTest, IsFoundByIndexUuidAndTheBeginningOfIt) {
     const auto gpu = FindGpu(driver(), name);
     ASSERT_TRUE(gpu.ok()) << gpu.status();
     EXPECT_EQ(gpu->info.id, info().id);
+    EXPECT_THAT(gpu->info.pci_bus_id, HasSubstr(":"));
+    EXPECT_THAT(gpu->info.driver, HasSubstr("."));
     EXPECT_EQ(gpu->info.index, 0);
     EXPECT_EQ(gpu->info.kind, "cuda");
   }

@@ -42,6 +42,38 @@ def identities(books):
     ), totals
     assert totals["sessions"] == books.sessions + sum(totals["sessions_ended"].values()), books
     assert totals["slab_allocations"] - totals["slab_frees"] == books.slabs, books
+    assert sum(totals["refused_by_code"].values()) == totals["refused"], totals
+    leases = books.raw["leases"]
+    assert books.cache_items <= leases["in_use"] + leases["idle"], books
+    for state in ("in_use", "idle", "draining", "quarantined"):
+        assert (leases[state] == 0) == (getattr(books, state) == 0), books
+    evictions, reclaims = sum(totals["evictions"].values()), totals["reclaims"]
+    assert evictions == reclaims["taken"] + reclaims["fence"], totals
+    assert reclaims["lost"] <= totals["detached"], totals
+    durations = books.raw["durations"]
+    for duration in durations.values():
+        assert duration["count"] == sum(duration["counts"]), duration
+        assert len(duration["counts"]) == len(duration["bounds_seconds"]) + 1, duration
+    assert durations["acquire"]["count"] == totals["misses"] - totals["refused"], books
+    assert durations["reclaim"]["count"] == evictions, books
+    assert durations["death_to_free"]["count"] == totals["sessions_ended"]["exit"], books
+
+
+def counters(raw):
+    """Every counter of the statistics, flat."""
+    flat = {f"durations {name}": duration["count"] for name, duration in raw["durations"].items()}
+    for key, value in raw["totals"].items():
+        flat.update({f"{key} {k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
+    return flat
+
+
+def grown(before, after):
+    """Counters never fall while a daemon lives (`epoch` is another for each one)."""
+    if before is None or before["epoch"] != after["epoch"]:
+        return
+    now = counters(after)
+    fallen = {key: (value, now.get(key)) for key, value in counters(before).items() if now.get(key, 0) < value}
+    assert not fallen, fallen
 
 
 def layout(slabs, leases, books):

@@ -1,29 +1,9 @@
 """Fixtures: `workshop.daemon(flag=...)` starts a daemon, `daemon` is one with the defaults of these tests."""
 
 import pytest
-from daemon import Workshop
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    workshop = item.funcargs.get("workshop") if hasattr(item, "funcargs") else None
-    if report.failed and workshop is not None:
-        report.sections.extend((str(path), text) for path, text in workshop.logs())
+from workshop import pytest_runtest_makereport, workshop  # noqa: F401
 
 
 @pytest.fixture
-def workshop(request):
-    made = Workshop()
-    yield made
-    trouble = made.close()
-    try:
-        assert not trouble, trouble
-    finally:
-        request.addfinalizer(made.remove)
-
-
-@pytest.fixture
-def daemon(workshop):
+def daemon(workshop):  # noqa: F811
     return workshop.daemon()

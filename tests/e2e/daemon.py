@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from books import Books, identities, layout
+from books import Books, grown, identities, layout
 from clients import Liar, Probe
 from conditions import BIN, DEADLINE, MIB, FailedError, children, clean_environment, eventually, kill_child, stop
 
@@ -24,6 +24,7 @@ class Daemon:
         self.program = BIN / "nvcv-cached"
         self.expected_exit = 0
         self.clients = []
+        self.last_stats = None
         self.process = None
         self.start()
 
@@ -119,6 +120,8 @@ class Daemon:
 
     def books(self):
         raw = self.json("stats")
+        grown(self.last_stats, raw)
+        self.last_stats = raw
         pool, cache = raw["pool"], raw["cache"]
         return Books(
             pool=pool["pool_bytes"],
