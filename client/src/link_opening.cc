@@ -42,6 +42,11 @@ absl::StatusOr<UniqueFd> ConnectForDescriptors(const std::string& path, const st
 absl::Status ExplainGreeting(const absl::Status& status, const std::string& path, pid_t pid) {
   switch (status.code()) {
     case absl::StatusCode::kFailedPrecondition:
+      // Of two things that a daemon refuses so, versions and equal pid numbers, one is CUDA's.
+      if (absl::StartsWith(status.message(), "CUDA IPC")) {
+        return ForceCode(status, ErrorCode::kDeviceError);
+      }
+      return status;
     case absl::StatusCode::kPermissionDenied:
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kCancelled:

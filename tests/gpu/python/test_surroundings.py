@@ -171,4 +171,5 @@ def test_namespaces_EqualPidNumbersAreNamed(place):
     daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB")
     done = play(daemon, enter("--pid", "--mount-proc"), CLASH.replace("TARGET", str(daemon.pid)))
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("DeviceError "), done
     assert f"this process is pid {daemon.pid}" in done.stdout and f"the daemon is pid {daemon.pid}" in done.stdout, done
