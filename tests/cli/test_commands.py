@@ -159,7 +159,7 @@ def test_config_ShowsEverySettingWithItsOrigin(daemon):
     assert (client["timeout"]["value"], client["timeout"]["origin"]) == ("7s", "env")
     assert (client["autostart"]["value"], client["autostart"]["origin"]) == ("1", "default")
     variables = re.findall(
-        r"^//   NVCV_CACHED_(\w+) ", (ROOT / "client/include/nvcv_cached/device.h").read_text(), re.M
+        r"^///   NVCV_CACHED_(\w+) ", (ROOT / "client/include/nvcv_cached/device.h").read_text(), re.M
     )
     assert set(client) == {name.lower().replace("_", "-") for name in variables}, "the header's list"
     daemon.terminate()

@@ -17,7 +17,14 @@ def promised(text, mark):
     return re.findall(rf"{mark} (\d.*)$", text, re.MULTILINE)[-1].removesuffix("...").split()
 
 
-def run(command, environment, timeout=300):
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+def run_line(line, environment, folder):
+    """One line of a shell block: it prints something or leaves a file in `folder`, where it runs."""
+    before = set(folder.iterdir())
+    said = run(["sh", "-ec", line], environment, cwd=folder)
+    assert said or set(folder.iterdir()) - before, f"{line}: no output and no file"
+
+
+def run(command, environment, timeout=300, cwd=None):
+    result = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=timeout)
     assert result.returncode == 0, f"{command}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
     return result.stdout
