@@ -137,8 +137,7 @@ def test_a_killed_daemon_takes_nothing_from_its_clients(place, client, gate):
     worker = client(daemon, timeout=20.0)
     worker(SUBMIT.format(gate.name) + "kept = tensor(1 << 20); k = pointer(kept)\n")
     worker(f"driver.fill(k, {WORD}, 1 << 20, LEGACY)")
-    daemon.process.kill()
-    daemon.process.wait()
+    daemon.kill()
     place.start(*flags)
     gate.open()
     worker("driver.StreamSynchronize(LEGACY)")
@@ -172,8 +171,7 @@ result = wrong
         worker.send(code)
     for _ in range(2):
         eventually(lambda now=daemon: now.stats()["totals"]["misses"] > 0, "somebody has asked")
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
         daemon = place.start(*flags)
     assert [worker.answer() for worker in workers] == [0, 0, 0]
 

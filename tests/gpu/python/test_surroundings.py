@@ -3,7 +3,6 @@ in namespaces of their own."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -32,8 +31,7 @@ def test_L3_ANewDaemonPlansAroundWhatIsPinned(place, client):
     chunk = daemon.stats()["device"]["total_bytes"] // 8 // (2 * MIB) * (2 * MIB)
     old = client(daemon)
     old(f"held = [tensor({chunk}) for _ in range(4)]")
-    daemon.process.send_signal(signal.SIGKILL)
-    daemon.process.wait(30)
+    daemon.kill()
     fresh = place.start("--device=cuda:0", f"--socket={daemon.socket}", "--capacity=100%", "--limit=100%")
     assert "foreign bytes=" in fresh.text()
     young = client(fresh)
