@@ -48,11 +48,7 @@ def test_socket_GoesWithItsDaemon(workshop):
 
 def test_reload_SaysWhatChangedAndWhatNeedsARestart(workshop):
     daemon = workshop.daemon()
-    daemon.terminate()
-    file = daemon.directory / "daemon.toml"
-    file.write_text('limit = "8MiB"\n')
-    daemon.flags.update(limit=None, config=file)
-    daemon.start()
+    file = daemon.start_from_file('limit = "8MiB"\n')
     daemon.ctl("limit", "2MiB")
     assert daemon.books().raw["settings"]["limit"] == {"value": 2 * MIB, "origin": "runtime"}
     file.write_text('limit = "4MiB"\npolicy = "clear"\nquota = "3MiB"\nmax-sessions = 1\ndomain = "shared"\n')
@@ -68,11 +64,7 @@ def test_reload_SaysWhatChangedAndWhatNeedsARestart(workshop):
 
 def test_reload_ABadFileIsCountedAndChangesNothing(workshop):
     daemon = workshop.daemon()
-    daemon.terminate()
-    file = daemon.directory / "daemon.toml"
-    file.write_text('limit = "8MiB"\n')
-    daemon.flags.update(limit=None, config=file)
-    daemon.start()
+    file = daemon.start_from_file('limit = "8MiB"\n')
     before = daemon.books().raw["settings"]
     file.write_text('policy = "clear"\nlimit = "4G"\n')
     for times in (1, 2):

@@ -45,6 +45,15 @@ class Daemon:
         if wait:
             self.wait_ready()
 
+    def start_from_file(self, text):
+        """Ended and started anew with the limit, and whatever else `text` says, from a file: its path."""
+        self.terminate()
+        file = self.directory / "daemon.toml"
+        file.write_text(text)
+        self.flags.update(limit=None, config=file)
+        self.start()
+        return file
+
     def wait_ready(self):
         def ready():
             if self.process.poll() is not None:

@@ -221,11 +221,7 @@ def test_drain_AndUndrain(daemon):
 
 def test_reload_BadFileKeepsEverything(workshop):
     daemon = workshop.daemon()
-    daemon.kill()
-    file = daemon.directory / "daemon.toml"
-    file.write_text('limit = "8MiB"\n')
-    daemon.flags.update(limit=None, config=file)
-    daemon.start()
+    file = daemon.start_from_file('limit = "8MiB"\n')
     assert daemon.books().limit == 8 * MIB
     file.write_text('limit = "4MiB"\n')
     daemon.process.send_signal(signal.SIGHUP)

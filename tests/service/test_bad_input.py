@@ -75,11 +75,7 @@ def test_settings_OfSomebodyElseAreExit2(tmp_path):
 
 def test_settings_AReloadThatCannotReadKeepsWhatIsInForce(workshop):
     daemon = workshop.daemon()
-    daemon.terminate()
-    file = daemon.directory / "settings.toml"
-    file.write_text('limit = "8MiB"\n')
-    daemon.flags.update(limit=None, config=file)
-    daemon.start()
+    file = daemon.start_from_file('limit = "8MiB"\n')
     file.unlink()
     os.mkfifo(file)
     daemon.process.send_signal(1)  # SIGHUP
