@@ -10,6 +10,7 @@ namespace {
 // How many extents beyond the best fit are looked at for one in a slab that the session maps, and
 // how much larger such a one may be.
 constexpr int kMappedLooks = 16;
+constexpr int kLastLooks = 4096;  // more gaps than honest clients leave
 constexpr uint64_t MappedWaste(uint64_t bytes) { return bytes + bytes / 4; }
 
 // An empty slab of one large block's own serves another block if at most an eighth of it stays
@@ -124,10 +125,13 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
       looks = 0;
     }
   }
-  // Jumped over, perhaps. Nothing else is left, so all of it is worth a look.
+  // Jumped over, perhaps. Nothing else is left, so more of it is worth a look; not all, for a client
+  // may have made it any number of pieces.
   if (best == nullptr && jumped) {
     const auto end = group.free.lower_bound({bytes + alignment, 0, 0, nullptr});
-    for (auto it = group.free.lower_bound({bytes, 0, 0, nullptr}); it != end; ++it) {
+    looks = 0;
+    for (auto it = group.free.lower_bound({bytes, 0, 0, nullptr});
+         it != end && ++looks <= kLastLooks; ++it) {
       const Slab& slab = *it->extent->slab;
       if (!it->extent->Fits(bytes, alignment) || mapped.asked.contains(slab.id)) continue;
       if (fit == Fit::kAny || Suits(slab, bytes)) return it->extent;

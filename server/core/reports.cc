@@ -172,22 +172,27 @@ LeaseReport LeaseSeen(const core::Ledger& ledger, const Lease& lease) {
   return report;
 }
 
-}  // namespace
-
-Totals Books::GetTotals() {
-  Turn turn(*impl_);
-  core::Hits hits = impl_->hits_of_ended;
-  for (auto& [id, session] : impl_->ledger.sessions) {
+// In the caller's turn: the end of one may change the books.
+Totals TotalsOf(Books::Impl& impl) {
+  core::Hits hits = impl.hits_of_ended;
+  for (auto& [id, session] : impl.ledger.sessions) {
     session->SumCounters();
     hits.exact = SaturatingAdd(hits.exact, session->hits.exact);
     hits.size_class = SaturatingAdd(hits.size_class, session->hits.size_class);
     hits.depot = SaturatingAdd(hits.depot, session->hits.depot);
   }
-  Totals totals = impl_->ledger.totals;
+  Totals totals = impl.ledger.totals;
   totals.hits_exact = hits.exact;
   totals.hits_size_class = hits.size_class;
   totals.hits_depot = hits.depot;
   return totals;
+}
+
+}  // namespace
+
+Totals Books::GetTotals() {
+  Turn turn(*impl_);
+  return TotalsOf(*impl_);
 }
 
 PoolReport Books::GetPool() {
@@ -212,7 +217,7 @@ MapReport Books::GetMap() {
   Turn turn(*impl_);
   See(*impl_);
   const core::Ledger& ledger = impl_->ledger;
-  MapReport map{.totals = GetTotals(),
+  MapReport map{.totals = TotalsOf(*impl_),
                 .pool = PoolSeen(ledger),
                 .sessions = SessionsSeen(impl_->ledger),
                 .slabs = SlabsSeen(ledger),
@@ -262,7 +267,7 @@ ScopeReport Books::GetScope(const ClearScope& scope) {
   if (scope.session == 0) {
     // Any client may ask, as often as it likes.
     if (!impl_->looked || ledger.now - *impl_->looked >= kLookAgain) impl_->LookAtEverything();
-    const Totals totals = GetTotals();
+    const Totals totals = TotalsOf(*impl_);
     report.items = ledger.cache_items;
     report.bytes = ledger.cache_bytes;
     misses = {totals.misses_pool, totals.misses_reclaim, totals.misses_grow, totals.misses_refused};

@@ -1,5 +1,6 @@
 #include "server/foreign/foreign_slabs.h"
 
+#include <algorithm>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -70,15 +71,19 @@ ForeignSlabs LookForForeignSlabs(SlabRecord& record) {
       record.DropEarlier(key);
       continue;
     }
+    const bool lives = IsItself(session);
+    // A GPU's slabs have no inode, and the list of a CUDA process's mappings is long.
+    const bool has_inodes = std::any_of(session.slabs.begin(), session.slabs.end(),
+                                        [](const auto& slab) { return slab.second.inode != 0; });
     std::optional<std::set<uint64_t>> mapped;
-    if (IsItself(session)) mapped = MappedInodes(session.pid);
+    if (lives && has_inodes) mapped = MappedInodes(session.pid);
     bool any = false;
     for (const auto& [slab, recorded] : session.slabs) {
       if (mapped && recorded.inode != 0 && !mapped->contains(recorded.inode)) continue;
       any = true;
       if (counted.emplace(key.epoch, slab).second) foreign.bytes += recorded.size_bytes;
     }
-    if (any && IsItself(session)) foreign.pids.insert(session.pid);
+    if (any && lives) foreign.pids.insert(session.pid);
   }
   record.Flush();
   return foreign;

@@ -71,18 +71,24 @@ SessionId Broker::OpenSession(
 
 void Broker::NoteConnected(SessionId id, pid_t pid, int socket) {
   if (record_ == nullptr) return;
-  record_->NoteSession(id, {.pid = pid,
-                            .started = ProcessStart(pid),
-                            .socket = PeerInode(socket).value_or(0),
-                            .slabs = {}});
+  const RecordedSession recorded{.pid = pid,
+                                 .started = ProcessStart(pid),
+                                 .socket = PeerInode(socket).value_or(0),
+                                 .slabs = {}};
+  std::lock_guard lock(mutex_);
+  // One that ended meanwhile would stay in the record for ever.
+  if (sinks_.contains(id)) record_->NoteSession(id, recorded);
 }
 
 absl::Status Broker::Unmapped(SessionId id, SlabId slab) {
-  if (record_ != nullptr) {
-    record_->NoteUnmapped(id, slab);
-    record_->Flush();
-  }
-  return With([&](Books& books) { return books.Unmapped(id, slab); });
+  const absl::Status status = With([&](Books& books) {
+    absl::Status unmapped = books.Unmapped(id, slab);
+    // Before the effects, which may map the slab again.
+    if (unmapped.ok() && record_ != nullptr) record_->NoteUnmapped(id, slab);
+    return unmapped;
+  });
+  if (record_ != nullptr) record_->Flush();
+  return status;
 }
 
 uint64_t Broker::DeviceFreeBytes() {
@@ -236,7 +242,7 @@ void Broker::Carry(Effect& effect, Wakeups& wakeups) {
 void Broker::Finish(Wakeups& wakeups) {
   if (wakeups.device) device_wakeup_.notify_one();
   if (wakeups.ticker) ticker_wakeup_.notify_one();
-  if (wakeups.record) record_->Flush();  // before the client hears of its slabs
+  if (wakeups.record) record_->Flush();  // as a rule before the client hears of its slabs
   for (auto& sink : wakeups.sinks) sink->Pump();
 }
 
