@@ -60,7 +60,7 @@ def test_json_SumsAreTheStatistics(daemon):
 
 
 def test_json_SumsAgreeWhileClientsWork(daemon):
-    churning = daemon.b.start("loop", 300_000, 4096)
+    churning = daemon.b.start("churn", 7, 4, MIB)
     for _ in range(10):
         taken = json.loads(daemon.snapshot("-o", "json").stdout)
         states = collections.Counter()
@@ -69,6 +69,8 @@ def test_json_SumsAgreeWhileClientsWork(daemon):
                 states[extent["state"]] += extent.get("asked_bytes", extent["size_bytes"])
         found = {state: size for state, size in taken["stats"]["pool"]["bytes"].items() if size and state != "slack"}
         assert states == found
+        assert not churning.done()
+    daemon.b.call("halt")
     churning.result(60)
 
 

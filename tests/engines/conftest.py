@@ -10,15 +10,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 from conditions import MIB, clean_environment
-from daemon import Workshop
+from workshop import pytest_runtest_makereport, workshop  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def node():
-    workshop = Workshop()
-
+def node(workshop):  # noqa: F811
     def make():
         daemon = workshop.daemon(capacity=48 * MIB, limit=48 * MIB)
         return daemon, {
@@ -27,10 +25,7 @@ def node():
             "NVCV_CACHED_AUTOSTART": "0",
         }
 
-    yield make
-    trouble = workshop.close()
-    workshop.remove()
-    assert not trouble, trouble
+    return make
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ setpriv --reuid nvcv --regid nvcv --init-groups nvcv-cached --system --device ho
 daemon=$!
 tries=0
 until nvcv-cachectl ping; do
-  tries=$((tries + 1)) && test $tries -lt 100 && kill -0 $daemon
+  tries=$((tries + 1))
+  test $tries -lt 100
+  kill -0 $daemon
   sleep 0.1
 done
 nvcv-cachectl status
@@ -38,7 +40,7 @@ kill $daemon
 wait $daemon
 mkdir -p /etc/nvcv-cached && touch /etc/nvcv-cached/nvcv-cached.toml
 dpkg --remove libnvcv-cached-dev libnvcv-cached0 nvcv-cached
-! command -v nvcv-cached
+if command -v nvcv-cached; then exit 1; fi
 test -z "$(find /usr -xdev -path /usr/src -prune -o -name '*nvcv*cached*' -print)"
 test -e /etc/nvcv-cached/nvcv-cached.toml
 dpkg --purge nvcv-cached

@@ -7,6 +7,7 @@ import nvcv_cached as nvcv
 import pytest
 from conftest import LIMIT
 from device_memory import DEVICE, ON_GPU, address, contents, fill
+from threads import in_thread
 
 SHAPE = (64, 512)
 SIZE = 64 * 512
@@ -125,14 +126,6 @@ def test_C6_clear_leaves_what_is_in_use_valid():
     other = make()
     assert nvcv.stats()["misses"] == misses + 1 and nvcv.cache_size() == 1
     assert other.shape == SHAPE
-
-
-def in_thread(work):
-    result = []
-    thread = threading.Thread(target=lambda: result.append(work()))
-    thread.start()
-    thread.join(60)
-    return result[0]
 
 
 def test_C6_scopes():

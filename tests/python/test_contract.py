@@ -2,13 +2,13 @@
 
 import os
 import random
-import threading
 
 import numpy as np
 import nvcv_cached as nvcv
 import pytest
 from conftest import LIMIT
 from device_memory import fill, there
+from threads import in_thread
 
 U8 = nvcv.Format.U8
 WITH_MEMORY = {
@@ -33,14 +33,6 @@ UNCACHED = {"as_stream": lambda: nvcv.as_stream(0), "default": lambda: nvcv.Stre
 
 def counts(scope=nvcv.ThreadScope.GLOBAL):
     return nvcv.cache_size(scope), nvcv.current_cache_size_inbytes()
-
-
-def in_thread(work):
-    result = []
-    thread = threading.Thread(target=lambda: result.append(work()))
-    thread.start()
-    thread.join(60)
-    return result[0]
 
 
 @pytest.mark.parametrize("name", WITH_MEMORY)

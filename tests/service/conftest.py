@@ -7,16 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
-
-@pytest.fixture
-def workshop():
-    from daemon import Workshop
-
-    made = Workshop()
-    yield made
-    trouble = made.close()
-    made.remove()
-    assert not trouble, trouble
+from workshop import pytest_runtest_makereport, workshop  # noqa: F401
 
 
 @pytest.fixture

@@ -120,13 +120,28 @@ def test_all_DaemonsLeaveWithTheirParent(node):
     eventually(lambda: all(process_state(pid) in "-ZX" for pid in pids), "nobody is left")
 
 
-def test_all_WhatCannotWorkIsNotTriedAgain(node):
-    """Another daemon on one of the GPUs: exit 3 stays so, and the rest serves."""
+def test_all_WhereAllAreTakenIsExit3(node):
     two = node()
     two.start()
     eventually(lambda: len(two.answering()) == 2, "both serve")
     again = two.run()
     assert again.returncode == 3 and again.stderr.count("another daemon serves this device") == 2, again
+
+
+def test_all_OneThatIsTakenIsNotTriedAgainAndTheRestServes(node):
+    two = node()
+    two.start("--device=cuda:0")  # the last one counts
+    first = two.process
+    try:
+        eventually(lambda: len(two.answering()) == 1, "a daemon of the first GPU serves")
+        two.start()
+        eventually(lambda: len(two.answering()) == 2, "the second GPU is served too")
+        two.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "reload result=ok" in two.text(), "it has read its settings again")
+        assert two.text().count("another daemon serves this device") == 1
+    finally:
+        first.terminate()
+        first.wait(DEADLINE)
 
 
 @pytest.mark.parametrize(
