@@ -8,6 +8,7 @@ venv := .venv
 python := $(venv)/bin/python
 stage := build/stage
 binding := $(venv)/.nvcv-cached
+version := $(shell awk '/^project/ {print $$3}' CMakeLists.txt)
 headers := $(wildcard client/include/nvcv_cached/*.h)
 binding_sources := $(shell find python_client -type f -not -path '*/__pycache__/*')
 
@@ -111,7 +112,7 @@ deb: programs
 image:
 	@engine=$$(command -v podman || command -v docker) || \
 	  { echo 'make image: neither podman nor docker is here; do: install one of them' >&2; exit 2; }; \
-	"$$engine" build -f deploy/image/Containerfile -t nvcv-cached .
+	"$$engine" build -f deploy/image/Containerfile -t nvcv-cached:$(version) .
 
 mutants: build
 	$(python) tests/mutants/run.py

@@ -1,22 +1,17 @@
 #include "client/cli/daemons.h"
 
-#include <grp.h>
 #include <grpcpp/create_channel_posix.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <set>
 #include <utility>
 
-#include "client/cli/users.h"
+#include "absl/status/statusor.h"
+#include "client/src/daemon_socket.h"
+#include "client/src/errors.h"
 #include "proto/socket_paths.h"
-#include "proto/unique_fd.h"
 
 namespace nvcv_cached::cli {
 
@@ -30,44 +25,23 @@ namespace {
           (wanted.empty() ? "host" : wanted));
 }
 
-// Who may connect is written on the socket, if one may look at it.
-[[noreturn]] void NotPermitted(const std::string& path) {
-  std::string message = path + ": you are uid " + std::to_string(::geteuid());
-  std::string hint = "run it as the daemon's user or as root";
-  struct stat info {};
-  if (::stat(path.c_str(), &info) == 0) {
-    const group* entry = ::getgrgid(info.st_gid);
-    const std::string group = entry != nullptr ? entry->gr_name : std::to_string(info.st_gid);
-    if ((info.st_mode & 0060) == 0060) {
-      message += ", it wants uid " + std::to_string(info.st_uid) + " or group " + group;
-      hint = "sudo usermod -aG " + group + " " + UserName(::geteuid()) + ", then log in again";
-    } else {
-      message += ", it wants uid " + std::to_string(info.st_uid);
-    }
+client::Connected Connect(const std::string& path, std::chrono::milliseconds timeout) {
+  absl::StatusOr<client::Connected> connected =
+      client::ConnectTo(path, std::chrono::steady_clock::now() + timeout);
+  if (connected.ok()) return *std::move(connected);
+  const absl::Status& status = connected.status();
+  const std::string message(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      throw Failure(ExitCode::kNoDaemon, "no_daemon", "no nvcv-cached at " + path + ": " + message,
+                    "nvcv-cachectl start, or sudo systemctl start nvcv-cached@host");
+    case absl::StatusCode::kPermissionDenied:
+      throw Failure(ExitCode::kNotPermitted, "permission_denied", message, client::HintOf(status));
+    case absl::StatusCode::kDeadlineExceeded:
+      throw Failure(ExitCode::kNotServing, "no_answer", message, "check that process");
+    default:
+      throw Failure::Of(status, "--address");
   }
-  throw Failure(ExitCode::kNotPermitted, "permission_denied", message, hint);
-}
-
-UniqueFd Connect(const std::string& path) {
-  if (absl::Status status = CheckSocketPath(path); !status.ok()) {
-    throw Failure::Of(status, "--address");
-  }
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-    return fd;
-  }
-  const int error = errno;
-  if (error == EACCES || error == EPERM) NotPermitted(path);
-  if (error == EAGAIN) {
-    throw Failure(ExitCode::kNotServing, "no_answer", path + ": too many wait to connect already",
-                  "check that process: it does not accept connections");
-  }
-  throw Failure(ExitCode::kNoDaemon, "no_daemon",
-                "no nvcv-cached at " + path + ": " + std::strerror(error),
-                "nvcv-cachectl start, or sudo systemctl start nvcv-cached@host");
 }
 
 // In the directories where daemons listen, sorted.
@@ -86,14 +60,12 @@ std::vector<std::string> FilesWith(const std::string& extension) {
 
 Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
     : socket_(std::move(socket)), timeout_(timeout) {
-  UniqueFd fd = Connect(socket_);
-  ucred peer{};
-  socklen_t size = sizeof(peer);
-  if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) pid_ = peer.pid;
+  client::Connected connected = Connect(socket_, timeout_);
+  pid_ = connected.pid;
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);  // a report has as many rows as there are leases
-  stub_ = v1::Admin::NewStub(
-      grpc::CreateCustomInsecureChannelFromFd("nvcv-cached", fd.release(), arguments));
+  stub_ = v1::Admin::NewStub(grpc::CreateCustomInsecureChannelFromFd(
+      "nvcv-cached", connected.socket.release(), arguments));
 }
 
 bool Names(const std::string& name, const std::string& device, int index) {
@@ -139,8 +111,9 @@ std::vector<Daemon> DaemonsToRead(const GlobalOptions& options) {
       if (failure.code() != ExitCode::kNoDaemon) denied = failure;
     }
   }
+  // All means all: one that is there and cannot be reached is not passed over.
+  if (denied && (daemons.empty() || options.all)) throw Failure(*denied);
   if (!daemons.empty()) return daemons;
-  if (denied) throw Failure(*denied);
   NoDaemon(options.device, SystemSocketDirectory() + ", " + UserSocketDirectory());
 }
 

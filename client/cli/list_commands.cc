@@ -6,7 +6,7 @@
 #include "client/cli/print.h"
 #include "client/cli/slab_map.h"
 #include "client/cli/table.h"
-#include "client/cli/users.h"
+#include "client/src/daemon_socket.h"
 #include "proto/units.h"
 
 namespace nvcv_cached::cli {
@@ -54,7 +54,7 @@ void Sessions(const GlobalOptions& options) {
                  {"limit_bytes", s.has_limit_bytes() ? Json(s.limit_bytes()) : Json()},
                  {"socket", daemon.socket()}};
       table.Add(
-          {Number(s.id()), Number(static_cast<uint64_t>(s.pid())), Text(UserName(s.uid())),
+          {Number(s.id()), Number(static_cast<uint64_t>(s.pid())), Text(client::UserName(s.uid())),
            Text(s.name()), Text(s.process_state(), ToneOf(s)), Seconds(s.age_seconds()),
            Bytes(s.in_use_bytes()), Bytes(s.idle_bytes()), Number(s.leases()),
            Percent(s.hits(), s.hits() + s.misses()), Seconds(s.last_seen_seconds()),

@@ -23,7 +23,7 @@
 #include "client/cli/daemons.h"
 #include "client/cli/metric_families.h"
 #include "client/cli/print.h"
-#include "client/cli/users.h"
+#include "client/src/daemon_socket.h"
 
 namespace nvcv_cached::cli {
 
@@ -49,8 +49,8 @@ std::vector<SessionLabels> Largest(const Daemon& daemon, size_t most) {
   std::vector<SessionLabels> labels;
   for (const v1::SessionInfo& session : *sessions) {
     if (labels.size() == most) break;
-    labels.push_back({std::to_string(session.pid()), UserName(session.uid()), session.name(),
-                      Pod(session.pid()), Held(session)});
+    labels.push_back({std::to_string(session.pid()), client::UserName(session.uid()),
+                      session.name(), Pod(session.pid()), Held(session)});
   }
   return labels;
 }

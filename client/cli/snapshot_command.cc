@@ -69,14 +69,18 @@ void AddSnapshotCommand(CLI::App& app, const GlobalOptions& options) {
       "  nvcv-cachectl snapshot >memory.html\n"
       "  nvcv-cachectl snapshot -o json >then.json; nvcv-cachectl snapshot --from then.json -o svg "
       ">then.svg");
-  auto format = std::make_shared<std::string>("html");
+  auto format = std::make_shared<std::string>();
   auto from = std::make_shared<std::string>();
   snapshot->add_option("-o,--output", *format, "A page, a picture, or the data of both (html)")
       ->check(CLI::IsMember({"html", "svg", "json"}))
       ->option_text("html|svg|json");
   snapshot->add_option("--from", *from, "Of a file that -o json wrote, not of a daemon")
       ->option_text("FILE");
-  snapshot->callback([&options, format, from] { Snapshot(options, *format, *from); });
+  snapshot->callback([&options, format, from] {
+    // -o json may stand before the command too.
+    const std::string usual = options.output == Output::kJson ? "json" : "html";
+    Snapshot(options, format->empty() ? usual : *format, *from);
+  });
 }
 
 }  // namespace nvcv_cached::cli

@@ -23,6 +23,7 @@ namespace nvcv_cached::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kScreenInterval{500}, kTextInterval{1000}, kOnceInterval{250};
+constexpr size_t kEndless = SIZE_MAX;  // blocks of text
 
 // Signals that come through a descriptor while this lives. Threads made meanwhile block them too,
 // so none of them runs a handler in the middle of a call.
@@ -113,7 +114,7 @@ std::string PlainText(const std::vector<TopLine>& lines) {
 int RunAsText(TopFeed& feed, SignalsAsEvents& signals, size_t daemons, size_t looks, bool utf8,
               std::chrono::milliseconds timeout) {
   TopState state;
-  const auto began = std::chrono::steady_clock::now();
+  auto began = std::chrono::steady_clock::now();
   std::map<std::string, TopTime> shown;
   for (size_t block = 0; block < looks;) {
     feed.Wait(std::chrono::milliseconds(100));
@@ -127,9 +128,10 @@ int RunAsText(TopFeed& feed, SignalsAsEvents& signals, size_t daemons, size_t lo
       all_new = all_new && (is_new || !daemon.lost().empty());
       any_new = any_new || is_new;
     }
-    const bool late = now - began > timeout && block == 0;
+    const bool late =
+        now - began > timeout + (block > 0 ? kTextInterval : std::chrono::milliseconds(0));
     if (!(all_new && any_new) && !late) continue;
-    if (late && !any_new) {
+    if (late && !any_new && (block == 0 || looks != kEndless)) {
       throw Failure(ExitCode::kNotServing, "no_answer", "top: no answer in time",
                     "check the daemon's process, or raise --timeout");
     }
@@ -140,6 +142,7 @@ int RunAsText(TopFeed& feed, SignalsAsEvents& signals, size_t daemons, size_t lo
     std::fflush(stdout);
     if (std::ferror(stdout) != 0) return 0;  // nobody reads any more; main() says so
     ++block;
+    began = now;
   }
   return 0;
 }
@@ -163,7 +166,7 @@ int Top(const GlobalOptions& options, size_t looks) {
                : looks == 1 ? kOnceInterval
                             : kTextInterval);
   if (on_screen) return RunOnScreen(feed, signals, TerminalFor(options).color, utf8);
-  return RunAsText(feed, signals, sockets.size(), looks == 0 ? SIZE_MAX : looks, utf8,
+  return RunAsText(feed, signals, sockets.size(), looks == 0 ? kEndless : looks, utf8,
                    options.timeout);
 }
 
@@ -179,7 +182,9 @@ void AddTopCommand(CLI::App& app, const GlobalOptions& options) {
       ->check(CLI::PositiveNumber)
       ->option_text("N");
   top->callback([&options, looks] {
-    if (const int signal = Top(options, *looks); signal != 0) {
+    // -n may stand before the command too.
+    const size_t blocks = *looks != 0 ? *looks : options.rows.value_or(0);
+    if (const int signal = Top(options, blocks); signal != 0) {
       // The terminal is as it was; the caller is to see what ended it.
       std::signal(signal, SIG_DFL);
       std::raise(signal);

@@ -26,16 +26,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string UserName(uid_t uid) {
-  std::vector<char> buffer(4096);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return found->pw_name;
-  }
-  return absl::StrCat(uid);
-}
-
 std::string GroupName(gid_t gid) {
   std::vector<char> buffer(65536);
   group entry{};
@@ -69,6 +59,16 @@ absl::Status NotPermitted(const std::string& path) {
 }
 
 }  // namespace
+
+std::string UserName(uid_t uid) {
+  std::vector<char> buffer(4096);
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return found->pw_name;
+  }
+  return absl::StrCat(uid);
+}
 
 absl::StatusOr<Address> FindAddress(const Settings& settings) {
   const std::string system = SystemSocketDirectory();

@@ -35,6 +35,9 @@ struct Connected {
 absl::StatusOr<Connected> ConnectTo(const std::string& path,
                                     std::chrono::steady_clock::time_point deadline);
 
+// As people name a user; the number where the name service does not know it.
+std::string UserName(uid_t uid);
+
 // "pid 4211 (state T)", as far as it can be seen.
 std::string DescribeProcess(pid_t pid);
 

@@ -1,5 +1,7 @@
 """Which daemons nvcv-cachectl finds, and that looking never starts one."""
 
+import contextlib
+import errno
 import json
 import os
 import socket
@@ -66,6 +68,24 @@ def test_changing_NeedsOneDaemonOrAll(runtime, daemons):
     assert [daemon.books().limit >> 20 for daemon in daemons] == [1, 64]
     assert say(runtime, "--all", "limit", "2MiB").returncode == 0
     assert [daemon.books().limit >> 20 for daemon in daemons] == [2, 2]
+
+
+def test_all_DoesNotPassOverOneThatCannotBeReached(runtime, daemons):
+    """A program that listens and accepts nobody, with its line full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(runtime["sockets"] / "GPU-99990000-bbbb.sock"))
+        listener.listen(0)
+        full = False
+        while not full:
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            full = waiting.connect_ex(listener.getsockname()) == errno.EAGAIN
+        assert say(runtime, "ping").returncode == 0
+        for command in (["ping"], ["limit", "1MiB"]):
+            refused = say(runtime, "--all", "--timeout", "300ms", *command)
+            assert refused.returncode == 3 and "accepts no connection" in refused.stderr, refused
+    assert {daemon.books().limit for daemon in daemons} == {64 << 20}
 
 
 def test_address_WinsAndTheVariableIsTheSame(runtime, daemons):

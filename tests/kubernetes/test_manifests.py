@@ -176,6 +176,8 @@ def test_podmonitor_FindsTheExporter():
     assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     assert endpoint["port"] == container(daemonset(), "exporter")["ports"][0]["name"]
+    job = labels[monitor["spec"]["jobLabel"]]
+    assert f'up{{job="{job}"}}' in (ROOT.parent / "prometheus" / "alerts.yml").read_text()
 
 
 def test_client_NeedsItsGpuAndTheMount():
