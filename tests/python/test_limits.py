@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from conditions import clean_environment
 from conftest import LIMIT, environment_of
 from device_memory import address, contents, fill
+from threads import Worker
 
 KIB = 1024
 # Of 272 to 440 KiB: none is granted ahead, and none fits another's memory.
@@ -24,39 +24,6 @@ def make(height=272):
 
 def counts(scope=nvcv.ThreadScope.GLOBAL):
     return nvcv.cache_size(scope), nvcv.current_cache_size_inbytes()
-
-
-class Worker:
-    """A thread that does one thing after the other, and ends with `with`."""
-
-    def __init__(self):
-        self.asked, self.answered = threading.Semaphore(0), threading.Semaphore(0)
-        self.work = self.result = None
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self):
-        while True:
-            self.asked.acquire()
-            if self.work is None:
-                return
-            self.result, self.work = self.work(), None
-            self.answered.release()
-
-    def do(self, work):
-        self.work = work
-        self.asked.release()
-        assert self.answered.acquire(timeout=60)
-        result, self.result = self.result, None
-        return result
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.work = None
-        self.asked.release()
-        self.thread.join(60)
 
 
 def test_the_limit_is_the_daemons_by_default(script):
