@@ -2,9 +2,11 @@
 //
 // The client sends one Token (Welcome.descriptor_token). The daemon then sends frames, each with
 // exactly one descriptor (SCM_RIGHTS): first the lease table, later each slab of the host device,
-// before the Grant that names it. Nothing else is ever sent, and the connection stays open as long
-// as the session lives. Every descriptor is sealed against shrink, grow and further seals before it
-// is sent.
+// before the Grant that names it. On a GPU a witness follows the table, the last frame there: a
+// client leaves it unread, so that it lives in the socket's queue exactly as long as the client's
+// end does, which a later daemon can see (server/foreign/held_files.h). Nothing else is ever sent,
+// and the connection stays open as long as the session lives. Every descriptor is sealed against
+// shrink, grow and further seals before it is sent.
 //
 // Invariant: a frame and its descriptor arrive together or not at all. Thread-safety: one sender
 // and one receiver at a time on each socket; the functions keep no state.
@@ -21,7 +23,7 @@ namespace nvcv_cached {
 
 inline constexpr size_t kDescriptorTokenBytes = 16;
 
-enum class FrameKind : uint32_t { kLeaseTable = 1, kSlab = 2 };
+enum class FrameKind : uint32_t { kLeaseTable = 1, kSlab = 2, kWitness = 3 };
 
 struct Frame {
   FrameKind kind;

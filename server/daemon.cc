@@ -64,12 +64,13 @@ bool Daemon::Run() {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Steady::now());
       timeout_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, 3'600'000));
     }
-    pollfd wait{signals_.get(), POLLIN, 0};
-    ::poll(&wait, 1, timeout_ms);
+    pollfd waits[] = {{signals_.get(), POLLIN, 0}, {parts_.record.wakeup(), POLLIN, 0}};
+    ::poll(waits, 2, timeout_ms);
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) OnSignal(info.ssi_signo);
     CheckIdle();
     CheckDrain();
+    parts_.record.Look(Steady::now());
     parts_.foreign.Look(Steady::now());
     TellManager();
   }
@@ -81,7 +82,9 @@ std::optional<Daemon::Time> Daemon::NextMoment() const {
   std::optional<Time> next;
   auto at = [&](Time time) { next = next ? std::min(*next, time) : time; };
   if (draining_since_) at(Steady::now() + kDrainLook);
-  if (const std::optional<Time> look = parts_.foreign.next()) at(*look);
+  for (const auto& look : {parts_.foreign.next(), parts_.record.next()}) {
+    if (look) at(*look);
+  }
   if (parts_.manager.is_there()) at(next_word_);
   if (const auto idle_exit = parts_.settings.Get().idle_exit; idle_exit && !draining_since_) {
     // While somebody is there, it cannot be time before one whole idle time from now.

@@ -21,6 +21,7 @@
 #include "server/config/settings_reader.h"
 #include "server/foreign_watch.h"
 #include "server/log/log_sink.h"
+#include "server/record_watch.h"
 #include "server/rpc/broker.h"
 #include "server/rpc/liveness.h"
 #include "server/rpc/server.h"
@@ -41,6 +42,7 @@ class Daemon {
     LogSink& log;
     ServiceManager& manager;
     ForeignWatch& foreign;
+    RecordWatch& record;
     bool has_stand_in =
         false;  // it passes on signals that may have reached us as well (high_pid.h)
   };

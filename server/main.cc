@@ -35,6 +35,7 @@
 #include "server/high_pid.h"
 #include "server/lock_file.h"
 #include "server/log/log_sink.h"
+#include "server/record_watch.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/broker.h"
 #include "server/rpc/server.h"
@@ -210,11 +211,8 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
   SlabRecord record(
       absl::StrCat(SocketPath(directory, device.info().id), std::string(kSlabsSuffix)),
       locks->device.epoch());
-  if (absl::Status kept = record.status(); !kept.ok()) {
-    LogWarning(Event("no-record")
-                   .With("error", std::string(kept.message()))
-                   .With("hint", "the next daemon will not know what this one's clients map"));
-  }
+  RecordWatch record_watch(record);
+  record_watch.Look(std::chrono::steady_clock::now());
   Broker broker(CoreSettings(settings, device.info()), locks->device.epoch(), device, clock,
                 &record);
   ForeignWatch foreign(record, broker);
@@ -239,6 +237,7 @@ int Serve(const SettingsReader& reader, const ChosenDevice& chosen, const Daemon
                  .log = log,
                  .manager = manager,
                  .foreign = foreign,
+                 .record = record_watch,
                  .has_stand_in = has_stand_in});
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   LogInfo(Event("ready")

@@ -12,20 +12,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "server/foreign/socket_inode.h"
+#include "server/foreign/held_files.h"
+#include "server/foreign/process_stat.h"
 
 namespace nvcv_cached::server {
 namespace {
 
-bool IsItself(const RecordedSession& session) {
-  return session.pid > 0 && session.started != 0 && ProcessStart(session.pid) == session.started;
-}
-
-bool Counts(const RecordedSession& session) {
-  if (session.socket != 0) {
-    if (const std::optional<bool> held = SocketExists(session.socket)) return *held;
-  }
-  return IsItself(session);
+bool Lives(const RecordedSession& session) {
+  const std::optional<ProcessStat> process = ReadProcessStat(session.pid);
+  return process && session.started != 0 && process->started == session.started;
 }
 
 // The inodes of the slabs that a process maps; nullopt: we may not look.
@@ -46,44 +41,54 @@ std::optional<std::set<uint64_t>> MappedInodes(pid_t pid) {
   return inodes;
 }
 
-}  // namespace
-
-uint64_t ProcessStart(pid_t pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-  std::string line;
-  if (!std::getline(file, line)) return 0;
-  // The program's name may hold anything, but the last ')' ends it; the 20th word after it is ours.
-  const size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos) return 0;
-  const std::vector<absl::string_view> words =
-      absl::StrSplit(absl::string_view(line).substr(name_end + 1), ' ', absl::SkipEmpty());
-  constexpr size_t kStart = 19;
-  uint64_t start = 0;
-  if (words.size() <= kStart || !absl::SimpleAtoi(words[kStart], &start)) return 0;
-  return start;
-}
-
-ForeignSlabs LookForForeignSlabs(SlabRecord& record) {
-  ForeignSlabs foreign;
-  std::set<std::pair<uint64_t, SlabId>> counted;
-  for (const auto& [key, session] : record.Earlier()) {
-    if (!Counts(session)) {
-      record.DropEarlier(key);
-      continue;
-    }
-    const bool lives = IsItself(session);
+// What can be seen of one session's slabs.
+class Sight {
+ public:
+  Sight(const RecordedSession& session, const std::optional<HeldFiles>& held)
+      : held_(held), lives_(Lives(session)) {
+    counts_ = held && session.witness != 0 ? held->contains(session.witness) : lives_;
     // A GPU's slabs have no inode, and the list of a CUDA process's mappings is long.
     const bool has_inodes = std::any_of(session.slabs.begin(), session.slabs.end(),
                                         [](const auto& slab) { return slab.second.inode != 0; });
-    std::optional<std::set<uint64_t>> mapped;
-    if (lives && has_inodes) mapped = MappedInodes(session.pid);
+    if (lives_ && has_inodes) mapped_ = MappedInodes(session.pid);
+  }
+
+  bool IsHeld(const RecordedSlab& slab) const {
+    if (slab.inode == 0) return counts_;
+    // Either says so: a mark can be lifted, and a mapping is not all that holds memory.
+    if (held_) return held_->contains(slab.inode) || (mapped_ && mapped_->contains(slab.inode));
+    return lives_ && MayMap(slab);
+  }
+  // Of a slab that somebody holds: may it be this session's process?
+  bool MayMap(const RecordedSlab& slab) const {
+    return lives_ && (slab.inode == 0 || !mapped_ || mapped_->contains(slab.inode));
+  }
+
+ private:
+  const std::optional<HeldFiles>& held_;
+  const bool lives_;
+  bool counts_ = false;
+  std::optional<std::set<uint64_t>> mapped_;
+};
+
+}  // namespace
+
+ForeignSlabs LookForForeignSlabs(SlabRecord& record) {
+  ForeignSlabs foreign;
+  const RecordedSessions earlier = record.Earlier();
+  if (earlier.empty()) return foreign;
+  const std::optional<HeldFiles> held = HeldFiles::Look();
+  std::set<std::pair<uint64_t, SlabId>> counted;
+  for (const auto& [key, session] : earlier) {
+    const Sight sight(session, held);
     bool any = false;
     for (const auto& [slab, recorded] : session.slabs) {
-      if (mapped && recorded.inode != 0 && !mapped->contains(recorded.inode)) continue;
+      if (!sight.IsHeld(recorded)) continue;
       any = true;
+      if (sight.MayMap(recorded)) foreign.pids.insert(session.pid);
       if (counted.emplace(key.epoch, slab).second) foreign.bytes += recorded.size_bytes;
     }
-    if (any && lives) foreign.pids.insert(session.pid);
+    if (!any) record.DropEarlier(key);
   }
   record.Flush();
   return foreign;

@@ -1,11 +1,14 @@
 // What clients of earlier daemons still map: memory of the device that this daemon's pool cannot
 // have and that comes back when those processes let go or end (M3, L3).
 //
-// A session of the record counts as long as somebody holds its end of the descriptor socket: the
-// client keeps it while it uses anything of that session, and so does a child that it forked. Where
-// the kernel does not tell, it counts as long as its process lives. Of a host session whose process
-// lets us look, the slabs count that the process still maps; else all that it was ever given and
-// did not return, which is more than it may use: at most what is not free on the device.
+// Where the kernel shows who has a memory file (held_files.h) the answer is exact: a host slab
+// counts as long as anybody has its memory; a GPU's slabs count as long as anybody holds the
+// session's end of the descriptor socket, in whose queue its witness lies. The client keeps that
+// end while it uses anything of that session, and so does a child that it forked. (Which of the
+// session's slabs a GPU's client has unmapped by itself, nobody can see: at most what is not free
+// on the device counts.) Where it does not, a session counts as long as its process lives; of a
+// host session whose process lets us look, the slabs that it maps. That is more than it may use,
+// and does not see a forked child that outlives it.
 //
 // A session that counts no more is dropped from the record for good. Thread-safety: none.
 #pragma once
@@ -25,8 +28,5 @@ struct ForeignSlabs {
 };
 
 ForeignSlabs LookForForeignSlabs(SlabRecord& record);
-
-// In clock ticks since the boot; 0: there is no such process.
-uint64_t ProcessStart(pid_t pid);
 
 }  // namespace nvcv_cached::server

@@ -6,9 +6,9 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -32,7 +32,7 @@ std::string BootId() {
 
 std::string SessionLine(const SessionKey& key, const RecordedSession& session) {
   return absl::StrCat("session ", key.epoch, " ", key.session, " ", session.pid, " ",
-                      session.started, " ", session.socket, "\n");
+                      session.started, " ", session.witness, "\n");
 }
 
 std::string MapLine(const SessionKey& key, SlabId slab, const RecordedSlab& recorded) {
@@ -65,7 +65,7 @@ void Apply(absl::string_view line, RecordedSessions& sessions) {
   if (words[0] == "session" && words.size() == 6) {
     sessions[key] = {.pid = static_cast<pid_t>(numbers[2]),
                      .started = numbers[3],
-                     .socket = static_cast<uint32_t>(numbers[4]),
+                     .witness = numbers[4],
                      .slabs = {}};
     return;
   }
@@ -112,6 +112,7 @@ SlabRecord::SlabRecord(std::string path, uint64_t epoch)
 
 SlabRecord::~SlabRecord() {
   Flush();
+  Retry();
   std::erase_if(sessions_, [](const auto& entry) { return entry.second.slabs.empty(); });
   if (sessions_.empty()) ::unlink(path_.c_str());
 }
@@ -178,38 +179,54 @@ void SlabRecord::Flush() {
     std::lock_guard lock(mutex_);
     text.swap(waiting_);
   }
-  if (text.empty() || !file_) return;
+  if (text.empty()) return;
   written_bytes_ += text.size();
   if (written_bytes_ > kLongBytes || !WriteAll(file_.get(), text)) WriteAnew();
 }
 
+void SlabRecord::Retry() {
+  std::lock_guard flushing(flushing_);
+  if (!status().ok()) WriteAnew();
+}
+
+bool SlabRecord::Replace(const std::string& text) {
+  const std::string fresh = absl::StrCat(path_, ".new");
+  ::unlink(fresh.c_str());
+  UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file && WriteAll(file.get(), text) && ::rename(fresh.c_str(), path_.c_str()) == 0) {
+    file_ = std::move(file);
+    written_bytes_ = 0;
+    return true;
+  }
+  const int error = errno;
+  ::unlink(fresh.c_str());
+  errno = error;
+  return false;
+}
+
 void SlabRecord::WriteAnew() {
   std::string text = absl::StrCat("boot ", BootId(), "\n");
+  bool was_ok = false;
   {
     std::lock_guard lock(mutex_);
-    waiting_.clear();  // is in sessions_
     for (const auto& [key, session] : sessions_) {
       absl::StrAppend(&text, SessionLine(key, session));
       for (const auto& [slab, recorded] : session.slabs) {
         absl::StrAppend(&text, MapLine(key, slab, recorded));
       }
     }
-  }
-  const std::string fresh = absl::StrCat(path_, ".new");
-  ::unlink(fresh.c_str());
-  UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file || !WriteAll(file.get(), text) || ::rename(fresh.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(fresh.c_str());
-    file_.reset();
-    std::lock_guard lock(mutex_);
+    // What is noted from here on is not in the text.
     waiting_.clear();
-    status_ = absl::PermissionDeniedError(
-        absl::StrCat("record of slabs ", path_, ": ", std::strerror(error)));
-    return;
+    was_ok = std::exchange(status_, absl::OkStatus()).ok();
   }
-  file_ = std::move(file);
-  written_bytes_ = 0;
+  const bool is_ok = Replace(text);
+  if (!is_ok) {
+    const int error = errno;
+    std::lock_guard lock(mutex_);
+    waiting_.clear();  // is in sessions_
+    status_ = absl::ErrnoToStatus(error, absl::StrCat("record of slabs ", path_));
+  }
+  if (is_ok != was_ok && observer_) observer_();
 }
 
 }  // namespace nvcv_cached::server

@@ -6,21 +6,24 @@
 // in it. The file says what may be mapped, not what is: foreign_slabs.h looks who of them lives.
 //
 //   boot <id>                                      other lines of another boot are void
-//   session <epoch> <id> <pid> <start> <socket>    0: not known
+//   session <epoch> <id> <pid> <start> <witness>   0: not known
 //   map <epoch> <id> <slab> <bytes> <inode>        inode of a host slab's memory, else 0
 //   unmap <epoch> <id> <slab>
 //   end <epoch> <id>
 //
-// Every change is memory work until Flush, which writes without the lock of the books. A file that
-// cannot be written makes the record useless for the next daemon and harms nothing else.
+// Every change is memory work until Flush, which writes without the lock of the books. A grant of a
+// new slab leaves only after a Flush, so that no client maps what the file does not say. A file
+// that cannot be written makes the record useless for the next daemon and harms nothing else: what
+// is noted stays in memory, and Retry writes all of it.
 //
-// Invariant: once nothing waits to be flushed, what Earlier() and Note* left in memory is what the
-// file says. Thread-safety: thread-safe.
+// Invariant: while status() is OK and nothing waits to be flushed, what Earlier() and Note* left in
+// memory is what the file says. Thread-safety: thread-safe.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -41,13 +44,13 @@ struct SessionKey {
 
 struct RecordedSlab {
   uint64_t size_bytes = 0;
-  uint64_t inode = 0;
+  uint64_t inode = 0;  // of its memory, marked as held (held_files.h)
 };
 
 struct RecordedSession {
   pid_t pid = 0;         // as this daemon's PID namespace numbers it
   uint64_t started = 0;  // the process's, in clock ticks since the boot
-  uint32_t socket = 0;   // inode of its end of the descriptor socket
+  uint64_t witness = 0;  // inode of the file in its descriptor socket (held_files.h)
   std::map<SlabId, RecordedSlab> slabs;
 };
 
@@ -62,8 +65,11 @@ class SlabRecord {
   SlabRecord(const SlabRecord&) = delete;
   SlabRecord& operator=(const SlabRecord&) = delete;
 
-  // Not OK: the file cannot be written, with the reason.
+  // Not OK: the file cannot be written, with the reason and the code of its errno.
   absl::Status status() const;
+  // `observer` is called, by the thread that flushes, when status() becomes OK or ceases to be; it
+  // must not call the record. Set before the record has a second thread.
+  void OnChange(std::function<void()> observer) { observer_ = std::move(observer); }
 
   // Sessions of earlier daemons that still have slabs.
   RecordedSessions Earlier() const;
@@ -75,15 +81,21 @@ class SlabRecord {
   void NoteUnmapped(SessionId session, SlabId slab);
   void NoteEnded(SessionId session);
 
+  // When it returns, all that was noted before the call is written, or the record cannot be
+  // written.
   void Flush();
+  // Tries again to write a file that could not be written.
+  void Retry();
 
  private:
   void Append(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(const SessionKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteAnew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(flushing_);
+  bool Replace(const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(flushing_);
 
   const std::string path_;
   const uint64_t epoch_;
+  std::function<void()> observer_;
   std::mutex flushing_;  // before mutex_; the file is written under it
   UniqueFd file_ ABSL_GUARDED_BY(flushing_);
   size_t written_bytes_ ABSL_GUARDED_BY(flushing_) = 0;

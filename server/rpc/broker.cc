@@ -1,7 +1,6 @@
 #include "server/rpc/broker.h"
 
 #include <pthread.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,8 +8,8 @@
 #include <utility>
 #include <variant>
 
-#include "server/foreign/foreign_slabs.h"
-#include "server/foreign/socket_inode.h"
+#include "server/foreign/held_files.h"
+#include "server/foreign/process_stat.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -24,13 +23,6 @@ std::chrono::milliseconds TimeFor(uint64_t bytes) { return std::chrono::millisec
 void Touch(std::vector<std::shared_ptr<SessionSink>>& sinks,
            const std::shared_ptr<SessionSink>& sink) {
   if (std::find(sinks.begin(), sinks.end(), sink) == sinks.end()) sinks.push_back(sink);
-}
-
-// Of the memory behind a host slab; 0: it is none.
-uint64_t InodeOf(const SlabHandle* handle) {
-  struct stat status {};
-  if (handle == nullptr || !handle->memfd || ::fstat(handle->memfd.get(), &status) != 0) return 0;
-  return status.st_ino;
 }
 
 }  // namespace
@@ -69,15 +61,20 @@ SessionId Broker::OpenSession(
   });
 }
 
-void Broker::NoteConnected(SessionId id, pid_t pid, int socket) {
-  if (record_ == nullptr) return;
+UniqueFd Broker::NoteConnected(SessionId id, pid_t pid) {
+  if (record_ == nullptr) return UniqueFd();
+  // Host slabs tell by themselves who has them.
+  UniqueFd witness = device_info().kind == "host" ? UniqueFd() : MakeWitness();
+  const uint64_t inode = witness ? MarkHeld(witness.get()) : 0;
+  if (inode == 0) witness.reset();
   const RecordedSession recorded{.pid = pid,
-                                 .started = ProcessStart(pid),
-                                 .socket = PeerInode(socket).value_or(0),
+                                 .started = ReadProcessStat(pid).value_or(ProcessStat()).started,
+                                 .witness = inode,
                                  .slabs = {}};
   std::lock_guard lock(mutex_);
   // One that ended meanwhile would stay in the record for ever.
   if (sinks_.contains(id)) record_->NoteSession(id, recorded);
+  return witness;
 }
 
 absl::Status Broker::Unmapped(SessionId id, SlabId slab) {
@@ -87,7 +84,7 @@ absl::Status Broker::Unmapped(SessionId id, SlabId slab) {
     if (unmapped.ok() && record_ != nullptr) record_->NoteUnmapped(id, slab);
     return unmapped;
   });
-  if (record_ != nullptr) record_->Flush();
+  FlushRecord();
   return status;
 }
 
@@ -200,10 +197,10 @@ void Broker::Carry(Effect& effect, Wakeups& wakeups) {
       SessionSink::Handles handles;
       for (const SendGrant::NewSlab& slab : grant.new_slabs) {
         auto found = broker.slabs_.find(slab.id);
-        handles.push_back(found == broker.slabs_.end() ? nullptr : found->second);
+        const ReadySlab ready = found == broker.slabs_.end() ? ReadySlab() : found->second;
+        handles.push_back(ready.handle);
         if (broker.record_ == nullptr) continue;
-        broker.record_->NoteMapped(grant.session, slab.id,
-                                   {slab.size_bytes, InodeOf(handles.back().get())});
+        broker.record_->NoteMapped(grant.session, slab.id, {slab.size_bytes, ready.inode});
         wakeups.record = true;
       }
       to(grant.session, [&](SessionSink& sink) { sink.OnGrant(grant, std::move(handles)); });
@@ -242,7 +239,7 @@ void Broker::Carry(Effect& effect, Wakeups& wakeups) {
 void Broker::Finish(Wakeups& wakeups) {
   if (wakeups.device) device_wakeup_.notify_one();
   if (wakeups.ticker) ticker_wakeup_.notify_one();
-  if (wakeups.record) record_->Flush();  // as a rule before the client hears of its slabs
+  if (wakeups.record) record_->Flush();
   for (auto& sink : wakeups.sinks) sink->Pump();
 }
 
@@ -265,9 +262,11 @@ void Broker::Allocate(const AllocateSlab& job) {
   bytes_being_made_ = job.size_bytes;
   absl::StatusOr<SlabHandle> handle = device_.AllocateSlab(job.slab, job.size_bytes);
   bytes_being_made_ = 0;
+  const uint64_t inode =
+      record_ != nullptr && handle.ok() && handle->memfd ? MarkHeld(handle->memfd.get()) : 0;
   With([&](Books& books) {
     if (handle.ok()) {
-      slabs_[job.slab] = std::make_shared<const SlabHandle>(*std::move(handle));
+      slabs_[job.slab] = {std::make_shared<const SlabHandle>(*std::move(handle)), inode};
       books.SlabReady(job.slab);
     } else {
       ++device_errors_[absl::StatusCodeToString(handle.status().code())];

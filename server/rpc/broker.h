@@ -103,9 +103,15 @@ class Broker {
   SessionId OpenSession(const SessionOptions& options, lease_table::Table* table,
                         const std::function<std::shared_ptr<SessionSink>(SessionId)>& make_sink);
 
-  // The session has its descriptor socket: from now on it may map slabs.
-  void NoteConnected(SessionId id, pid_t pid, int socket);
+  // The session gets its descriptor socket: from now on it may map slabs. What is returned is to be
+  // sent over it last (FrameKind::kWitness), if anything is.
+  UniqueFd NoteConnected(SessionId id, pid_t pid);
   absl::Status Unmapped(SessionId id, SlabId slab);  // as in the books
+  // Writes what the record has to say. To be called before a grant of a new slab is sent; without
+  // locks.
+  void FlushRecord() {
+    if (record_ != nullptr) record_->Flush();
+  }
 
   uint64_t epoch() const { return epoch_; }
   const DeviceInfo& device_info() const { return device_.info(); }
@@ -170,7 +176,11 @@ class Broker {
   std::mutex mutex_;
   std::unique_ptr<Books> books_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<SessionId, std::shared_ptr<SessionSink>> sinks_ ABSL_GUARDED_BY(mutex_);
-  std::unordered_map<SlabId, std::shared_ptr<const SlabHandle>> slabs_ ABSL_GUARDED_BY(mutex_);
+  struct ReadySlab {
+    std::shared_ptr<const SlabHandle> handle;
+    uint64_t inode = 0;  // of a host slab's memory, marked as held; else 0
+  };
+  std::unordered_map<SlabId, ReadySlab> slabs_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::function<void()>> device_jobs_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> ticker_answer_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> device_errors_ ABSL_GUARDED_BY(mutex_);

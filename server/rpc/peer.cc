@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/foreign/process_stat.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -38,21 +39,10 @@ bool NoDescriptorLeft() {
   return !another && (errno == EMFILE || errno == ENFILE);
 }
 
-// Field 22 of /proc/PID/stat; the name in field 2 may hold anything but ends at the last ')'.
 std::optional<uint64_t> StartTime(pid_t pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-  std::string text;
-  if (!std::getline(file, text, '\0')) return std::nullopt;
-  const size_t end_of_name = text.rfind(')');
-  if (end_of_name == std::string::npos) return std::nullopt;
-  std::istringstream fields(text.substr(end_of_name + 1));
-  std::string field;
-  for (int i = 3; i <= 22; ++i) fields >> field;
-  uint64_t ticks = 0;
-  if (std::from_chars(field.data(), field.data() + field.size(), ticks).ec != std::errc{}) {
-    return std::nullopt;
-  }
-  return ticks;
+  const std::optional<ProcessStat> stat = ReadProcessStat(pid);
+  if (!stat) return std::nullopt;
+  return stat->started;
 }
 
 std::optional<uid_t> EffectiveUid(pid_t pid) {

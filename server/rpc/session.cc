@@ -124,7 +124,7 @@ void Session::Lose(const absl::Status& status) {
 
 // ---- the descriptor socket
 
-absl::Status Session::Connect(UniqueFd socket) {
+absl::Status Session::Connect(UniqueFd socket, int witness) {
   std::lock_guard lock(mutex_);
   if (socket_state_ != SocketState::kNone || over_ || ended_) {
     return absl::FailedPreconditionError("the session has or had its descriptor socket");
@@ -136,6 +136,10 @@ absl::Status Session::Connect(UniqueFd socket) {
   const Frame frame{.kind = FrameKind::kLeaseTable, .size_bytes = lease_table::kTableBytes};
   if (absl::Status status = SendFrame(socket.get(), frame, table_.fd()); !status.ok())
     return status;
+  if (witness >= 0) {
+    absl::Status status = SendFrame(socket.get(), {.kind = FrameKind::kWitness}, witness);
+    if (!status.ok()) return status;
+  }
   table_.CloseFd();
   socket_ = std::move(socket);
   socket_state_ = SocketState::kOpen;
@@ -185,6 +189,7 @@ void Session::Enqueue(Outgoing outgoing) {
 void Session::OnGrant(const SendGrant& grant, Handles handles) {
   Outgoing outgoing;
   outgoing.message = GrantMessage(grant, handles);
+  outgoing.names_slabs = !grant.new_slabs.empty();
   for (size_t i = 0; i < grant.new_slabs.size(); ++i) {
     if (!handles[i] || !handles[i]->memfd) continue;
     const Frame frame{.kind = FrameKind::kSlab,
@@ -264,11 +269,13 @@ void Session::Pump() {
       return;
     } else if (sent_ == queue_.size()) {
       return;
-    } else if (!queue_[sent_].frames.empty()) {
+    } else if (queue_[sent_].names_slabs) {
+      queue_[sent_].names_slabs = false;
       const std::vector<SlabFrame> frames = std::exchange(queue_[sent_].frames, {});
       const int socket = socket_.get();
       framing_ = true;
       lock.unlock();
+      broker_.FlushRecord();
       const absl::Status status = SendFrames(frames, socket);
       lock.lock();
       framing_ = false;

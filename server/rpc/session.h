@@ -92,8 +92,9 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   void Lose(const absl::Status& status);
 
   // ---- the descriptor socket
-  // Sends the table. FAILED_PRECONDITION: not the first one, or the session is over.
-  absl::Status Connect(UniqueFd socket);
+  // Sends the table, then the witness (< 0: none). FAILED_PRECONDITION: not the first one, or the
+  // session is over.
+  absl::Status Connect(UniqueFd socket, int witness);
   int socket() const;
   void CloseSocket();         // it is at end of file
   bool CloseIfUnconnected();  // true: from now on it cannot be connected
@@ -117,6 +118,7 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   struct Outgoing {
     v1::ServerMessage message;
     std::vector<SlabFrame> frames;  // to be sent before it; empty once they are
+    bool names_slabs = false;       // the record is to be written before it; false once it is
     size_t bytes = 0;
   };
 

@@ -272,8 +272,8 @@ absl::Status Sessions::Connect(const std::string& token, const Peer& peer, Uniqu
   }
   if (!session)
     return absl::PermissionDeniedError("descriptor socket: not a token of this process");
-  broker_.NoteConnected(session->id(), peer.pid, socket.get());
-  if (absl::Status status = session->Connect(std::move(socket)); !status.ok()) {
+  UniqueFd witness = broker_.NoteConnected(session->id(), peer.pid);
+  if (absl::Status status = session->Connect(std::move(socket), witness.get()); !status.ok()) {
     session->Lose(status);
     return status;
   }

@@ -13,7 +13,9 @@ from conditions import BIN, DEADLINE, MIB, FailedError, children, clean_environm
 
 
 class Daemon:
-    """One nvcv-cached on a private directory; `environment` is added to a clean one."""
+    """One nvcv-cached on a private directory; `environment` is added to a clean one, `launcher` starts it."""
+
+    launcher = ()
 
     def __init__(self, directory, environment=None, **flags):
         self.directory = directory
@@ -31,7 +33,7 @@ class Daemon:
     def command(self, **flags):
         merged = {"device": "host", "socket": self.socket, **self.flags, **flags}
         arguments = [f"--{key.replace('_', '-')}={value}" for key, value in merged.items() if value is not None]
-        return [str(self.program), *arguments]
+        return [*self.launcher, str(self.program), *arguments]
 
     def start(self, wait=True):
         self._stderr = open(self.log, "ab")

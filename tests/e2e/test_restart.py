@@ -1,7 +1,10 @@
 """Broken streams that are resumed, and L3: daemons that die and come back."""
 
+import os
+import subprocess
 import time
 
+import pytest
 from books import identities
 from conditions import KIB, LONG, MIB, FailedError, eventually, fails, kill_child
 
@@ -166,6 +169,77 @@ def test_M3_ForeignUntilTheLastForkedChildEnds(workshop):
     eventually(lambda: foreign(daemon) == 16 * MIB, "the child's mapping counts")
     kill_child(child)
     eventually(lambda: foreign(daemon) == 0, "the child has ended")
+
+
+def with_own_network(daemon):
+    """The daemon anew, in a network namespace of its own as under the system unit."""
+    launcher = ("unshare", "--net")
+    if subprocess.run([*launcher, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to make a network namespace (root)")
+    daemon.terminate()
+    daemon.launcher = launcher
+    daemon.start()
+    assert os.stat(f"/proc/{daemon.process.pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino
+    return daemon
+
+
+def test_M3_ForeignIsExactInANetworkOfItsOwn(workshop):
+    """What a client that found the new daemon let go of counts no more, though its process lives."""
+    daemon = with_own_network(workshop.daemon(slab_size=16 * MIB))
+    a, b = daemon.probe("a"), daemon.probe("b")
+    old, other = a.buffer(MIB), b.buffer(MIB)  # of one slab
+    daemon.kill()
+    daemon.start()
+    new = eventually(lambda: try_buffer(a, MIB), "the new daemon serves")
+    eventually(lambda: foreign(daemon) == 16 * MIB, "what is in use is foreign")
+    a.drop(old)
+    child = b.fork("live")["pid"]
+    b.kill()
+    daemon.kill()  # what the next one finds was written by two
+    daemon.start()
+    eventually(lambda: foreign(daemon) == 32 * MIB, "a holds one slab, the other's child another")
+    kill_child(child)
+    eventually(lambda: foreign(daemon) == 16 * MIB, "the child has ended")
+    a.drop(new)
+    eventually(lambda: foreign(daemon) == 0, "a has let go, and lives")
+
+
+def test_M3_ForeignOfAGpuIsBySessionInANetworkOfItsOwn(workshop, tmp_path):
+    """A GPU's slabs count while somebody has the session's descriptor socket, not while the process lives."""
+    fake = {
+        "LD_LIBRARY_PATH": os.environ["NVCV_CACHED_FAKE_CUDA"],
+        "FAKE_CUDA_DIR": str(tmp_path),
+        "CUDA_VISIBLE_DEVICES": "0",
+    }
+    daemon = with_own_network(workshop.daemon(device="cuda:0", slab_size=16 * MIB, environment=fake))
+    a = daemon.probe("a", env=fake)
+    old = a.buffer(MIB)
+    daemon.kill()
+    daemon.start()
+    new = eventually(lambda: try_buffer(a, MIB), "the new daemon serves")
+    eventually(lambda: foreign(daemon) == 16 * MIB, "what is in use is foreign")
+    a.drop(old)
+    eventually(lambda: foreign(daemon) == 0, "a has let go of the old session, and lives")
+    a.drop(new)
+
+
+def test_M3_ARecordThatCannotBeWrittenIsSaidAndTriedAgain(workshop):
+    daemon = workshop.daemon(slab_size=16 * MIB)
+    daemon.terminate()
+    in_the_way = daemon.directory / "host.sock.slabs.new"
+    in_the_way.mkdir()
+    daemon.start()
+    a = daemon.probe("a")
+    item = a.buffer(MIB)
+    said = [line for line in daemon.log_text().splitlines() if " no-record " in line]
+    assert len(said) == 1 and "WARN" in said[0] and "host.sock.slabs" in said[0], said
+    in_the_way.rmdir()
+    eventually(lambda: "record why=" in daemon.log_text(), "it is written again")
+    assert daemon.log_text().count(" no-record ") == 1
+    daemon.kill()
+    daemon.start()
+    eventually(lambda: foreign(daemon) == 16 * MIB, "all of it was written")
+    a.drop(item)
 
 
 def test_M3_ForeignFromAnotherBootOrAnotherHandIsNothing(workshop):

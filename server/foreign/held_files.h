@@ -1,0 +1,40 @@
+// Whether anybody still has a memory file: a descriptor of it or a mapping, also after the daemon
+// that made it has ended, in whatever process, PID namespace or network namespace.
+//
+// MarkHeld takes a lock that belongs to the open file, which all of its descriptors and mappings
+// share, those in a socket's queue too: the kernel lifts it with the last of them. /proc/locks
+// lists the marks; that needs no right. A process with the descriptor can lift the mark as well, as
+// it can close its descriptor socket: it spoils what its own domain is told.
+//
+// Invariant: contains() is true of every file that was marked and that somebody still has, unless
+// somebody lifted the mark. Thread-safety: MarkHeld and Look are thread-safe; what Look returns is
+// const.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+
+#include "proto/unique_fd.h"
+
+namespace nvcv_cached::server {
+
+// Of the memory behind a memfd; 0: it cannot be marked, and nothing can be said of it later.
+uint64_t MarkHeld(int memfd);
+
+// An empty memory file, sealed, to be marked and handed to who is to be known to be there; empty:
+// no descriptor is left.
+UniqueFd MakeWitness();
+
+class HeldFiles {
+ public:
+  // nullopt: this kernel, or this view of /proc, does not show the marks.
+  static std::optional<HeldFiles> Look();
+
+  bool contains(uint64_t inode) const { return inodes_.contains(inode); }
+
+ private:
+  std::set<uint64_t> inodes_;
+};
+
+}  // namespace nvcv_cached::server
