@@ -31,7 +31,8 @@ absl::Status SendFrame(int socket, const Frame& frame, int fd) {
     sent = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   } while (sent < 0 && errno == EINTR);
   if (sent == sizeof(frame)) return absl::OkStatus();
-  // A short write cannot be completed without its descriptor: the peer has stopped reading either way.
+  // A short write cannot be completed without its descriptor: the peer has stopped reading either
+  // way.
   if (sent >= 0 || errno == EAGAIN || errno == ETOOMANYREFS) {
     return absl::ResourceExhaustedError("descriptor socket: the peer does not read it");
   }

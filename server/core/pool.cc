@@ -125,8 +125,8 @@ Extent* Pool::FindFit(Group& group, uint64_t bytes, uint64_t alignment, Fit fit,
       looks = 0;
     }
   }
-  // Jumped over, perhaps. Nothing else is left, so more of it is worth a look; not all, for a client
-  // may have made it any number of pieces.
+  // Jumped over, perhaps. Nothing else is left, so more of it is worth a look; not all, for a
+  // client may have made it any number of pieces.
   if (best == nullptr && jumped) {
     const auto end = group.free.lower_bound({bytes + alignment, 0, 0, nullptr});
     looks = 0;

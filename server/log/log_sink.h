@@ -1,7 +1,7 @@
 // Where the daemon's log lines go: stderr, one event a line, as logfmt or JSON.
 //
 //   2026-11-23T07:02:29.123Z INFO  ready socket=/run/nvcv-cached/host.sock in=0.31s
-//   {"ts":"2026-11-23T07:02:29.123Z","level":"info","event":"ready","socket":"/run/...","in":"0.31s"}
+//   {"ts":"2026-11-23T07:02:29.123Z","level":"info","event":"ready","socket":"/run/..."}
 //
 // Under the journal a line starts with its priority (<6>) in place of the time. Whatever the text,
 // a line holds printable ASCII only. Of each event at most kPerSecond lines a second are written;

@@ -2,8 +2,8 @@
 //
 // gRPC's own threads serve the clients' streams: a report over 100,000 leases, or a device that
 // does not answer, must not hold them up. Jobs run at or after their time, in its order; after each
-// the thread rests for as long as it took. The queue is bounded, so that nobody can bloat the daemon
-// with questions.
+// the thread rests for as long as it took. The queue is bounded, so that nobody can bloat the
+// daemon with questions.
 //
 // Invariant: a job that was accepted runs exactly once, also when the worker stops, or is removed
 // before it begins. Thread-safety: thread-safe.

@@ -1,7 +1,7 @@
 // One stream of Admin.FollowEvents: the lines that the daemon remembers, then each that comes.
 //
-// One write is under way at a time, so a reader that is slow holds up nobody: it falls behind in the
-// ring, and hears how many lines it lost. Owned by its stream; ends with it. Thread-safety:
+// One write is under way at a time, so a reader that is slow holds up nobody: it falls behind in
+// the ring, and hears how many lines it lost. Owned by its stream; ends with it. Thread-safety:
 // thread-safe.
 #pragma once
 

@@ -17,9 +17,9 @@ class Server;
 
 namespace nvcv_cached::server {
 
-// done(OK) once the call was taken for the peer that was entered; DEADLINE_EXCEEDED: gRPC is silent;
-// RESOURCE_EXHAUSTED, at once: no descriptor for the connection; else it was taken for another.
-// `done` is called on a thread of gRPC's, perhaps when the server is gone.
+// done(OK) once the call was taken for the peer that was entered; DEADLINE_EXCEEDED: gRPC is
+// silent; RESOURCE_EXHAUSTED, at once: no descriptor for the connection; else it was taken for
+// another. `done` is called on a thread of gRPC's, perhaps when the server is gone.
 void CallSelf(grpc::Server& server, std::shared_ptr<PeerRegistry> registry,
               std::function<void(absl::Status)> done);
 
