@@ -278,12 +278,13 @@ void Daemon::LogSnapshot() {
 }
 
 std::string Daemon::Status() {
-  const PoolReport pool = Pool(parts_.broker);
+  const Sums sums = parts_.broker.With([](Books& books) { return books.GetSums(); });
   std::string status =
-      absl::StrCat(pool.sessions, " sessions, ", FormatSize(pool.cache_bytes), " of ",
-                   FormatSize(pool.limit_bytes), " cached, pool ", FormatSize(pool.pool_bytes));
+      absl::StrCat(sums.sessions, " sessions, ", FormatSize(sums.cache_bytes), " of ",
+                   FormatSize(sums.limit_bytes), " cached, pool ", FormatSize(sums.pool_bytes));
   if (parts_.broker.state() == ServingState::kDraining) {
-    status = absl::StrCat("draining, ", FormatSize(pool.in_use), " in use; ", status);
+    status =
+        absl::StrCat("draining, ", FormatSize(Pool(parts_.broker).in_use), " in use; ", status);
   }
   if (!hung_.empty()) status = absl::StrCat("hangs: ", hung_, "; ", status);
   return status;

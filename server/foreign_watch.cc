@@ -17,7 +17,7 @@ constexpr std::chrono::seconds kLookAgain{1};
 uint64_t HeldByOthers(Broker& broker) {
   const DeviceInfo& device = broker.device_info();
   if (device.kind == "host") return device.total_bytes;
-  const uint64_t pool = broker.With([](Books& books) { return books.GetPool().pool_bytes; });
+  const uint64_t pool = broker.With([](Books& books) { return books.GetSums().pool_bytes; });
   const uint64_t known = broker.DeviceFreeBytes() + pool;
   return device.total_bytes - std::min(device.total_bytes, known);
 }

@@ -33,16 +33,20 @@ Json ToJson(const v1::SessionInfo& s) {
 
 using Place = std::pair<uint64_t, uint64_t>;  // slab, offset
 
-// With the lease that the extent belongs to.
+// With the lease that the extent belongs to; read a little later, it may be another one by now.
 Json ToJson(const v1::SlabInfo& slab, const std::map<Place, const v1::LeaseInfo*>& leases) {
   Json extents = Json::array();
   for (const v1::SlabExtent& e : slab.extents()) {
     Json extent{{"offset", e.offset()}, {"size_bytes", e.size_bytes()}, {"state", e.state()}};
-    if (const auto found = leases.find({slab.id(), e.offset()}); found != leases.end()) {
+    if (e.session() != 0) {
+      extent["session"] = e.session();
+      extent["asked_bytes"] = e.asked_bytes();
+    }
+    const auto found = leases.find({slab.id(), e.offset()});
+    if (found != leases.end() && found->second->session() == e.session() &&
+        found->second->size_bytes() == e.asked_bytes()) {
       const v1::LeaseInfo& lease = *found->second;
-      extent["session"] = lease.session();
       extent["slot"] = lease.slot();
-      extent["asked_bytes"] = lease.size_bytes();
       extent["spec"] = Escaped(lease.spec());
       extent["idle_seconds"] = lease.idle_seconds() < 0 ? Json() : Json(lease.idle_seconds());
       extent["cached"] = lease.cached();

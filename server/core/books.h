@@ -17,7 +17,8 @@
 //
 // Thread-safety: none of its own. The caller holds one mutex around every call
 // (server/rpc/broker.h). A call is memory work: microseconds, but for reports and for the search
-// for idle memory when the capacity is spent, which walk every block (100,000 take milliseconds).
+// for idle memory when the capacity is spent, which walk every block (100,000 take one or two
+// milliseconds); text for people is made by who reports.
 #pragma once
 
 #include <cstdint>
@@ -83,9 +84,9 @@ class Books {
   // Before the first grant: the client has its table (the descriptor socket is connected).
   SessionId OpenSession(const SessionOptions& options, lease_table::Table* table);
   // The four ways in which a session ends. It is over (SessionEnded) when nothing of it is left:
-  // after a goodbye as soon as its leases have all come back and it maps nothing; otherwise when its death is proven:
-  // the process has exited *and* the descriptor socket is at end of file (M2). Between one and the
-  // other, what it left idle or returned is free, what it held is quarantined.
+  // after a goodbye as soon as its leases have all come back and it maps nothing; otherwise when
+  // its death is proven: the process has exited *and* the descriptor socket is at end of file (M2).
+  // Between one and the other, what it left idle or returned is free, what it held is quarantined.
   void SaidGoodbye(SessionId id);
   void ProcessExited(SessionId id);
   void SocketClosed(SessionId id);
@@ -133,13 +134,14 @@ class Books {
   // ---- reports, exact at this moment (report.h); those of a scope over all sessions may miss what
   // was returned without a message in the last 10 ms
   const Settings& settings() const;
+  Sums GetSums() const;  // whatever the number of leases: a few loads
   Totals GetTotals();
   PoolReport GetPool();
   std::vector<SessionReport> GetSessions();
   std::vector<SlabReport> GetSlabs();
   std::vector<SessionId> Ids() const;  // of all sessions
-  std::vector<LeaseReport> GetLeases(SessionId session);
-  // All of it together, for people: with 100,000 leases it takes tens of milliseconds.
+  // From `first_slot` on, so many leases at most that it takes a fraction of a millisecond.
+  LeasePage GetLeases(SessionId session, uint32_t first_slot = 0);
   MapReport GetMap();
   // By spec, most first; of all sessions, ended ones too (0), or of one.
   std::vector<MissReport> GetMisses(SessionId session);

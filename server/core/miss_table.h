@@ -17,11 +17,6 @@
 
 namespace nvcv_cached::server::core {
 
-struct Misses {
-  uint64_t pool = 0, reclaim = 0, grow = 0, refused = 0;
-  uint64_t sum() const { return pool + reclaim + grow + refused; }
-};
-
 class MissTable {
  public:
   static constexpr size_t kMostSpecBytes = 64;  // more is cut
@@ -37,15 +32,13 @@ class MissTable {
  private:
   struct Row {
     size_t hash;
-    std::string spec;
-    uint64_t size_bytes = 0;
-    Misses misses;
+    MissReport report;
   };
-  Row& RowOf(std::string_view spec);
+  MissReport& RowOf(std::string_view spec);
 
   const size_t most_;
   std::vector<Row> rows_;  // in the order of their first miss
-  Row others_{};
+  MissReport others_;
 };
 
 }  // namespace nvcv_cached::server::core

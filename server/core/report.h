@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/lease_table.h"
 #include "server/core/histogram.h"
 #include "server/core/types.h"
 
@@ -26,6 +27,12 @@ struct Totals {
   Histogram acquire_duration, reclaim_duration, death_to_free;
 };
 
+// What is known without a look at any slot.
+struct Sums {
+  uint64_t cache_bytes = 0, cache_items = 0, limit_bytes = 0, pool_bytes = 0;
+  uint32_t sessions = 0;
+};
+
 // The first six sum to pool_bytes.
 struct PoolReport {
   uint64_t in_use = 0, idle = 0, draining = 0, quarantined = 0, free = 0, slack = 0;
@@ -41,7 +48,7 @@ struct SessionReport {
   SessionId id = 0;
   int32_t pid = 0;
   uint32_t uid = 0;
-  std::string name;
+  std::string name;  // as the client says, cut
   Domain domain;
   SessionState state = SessionState::kOpen;
   double age_seconds = 0, last_seen_seconds = 0;
@@ -62,38 +69,54 @@ struct SlabReport {
   struct Extent {
     uint64_t offset, size;
     BlockState state;
-    SessionId session;
+    SessionId session;    // 0: free
+    uint64_t size_bytes;  // of the lease; free: 0
   };
   std::vector<Extent> extents;  // in order, without gaps
 };
 
 struct LeaseReport {
-  SessionId session = 0;
   uint32_t slot = 0;
-  std::string session_name;
   BlockState state = BlockState::kInUse;
   uint64_t size_bytes = 0;
   Block block;
-  std::string spec;          // printable ASCII, whatever the client wrote
+  std::array<char, lease_table::kSpecBytes>
+      spec{};                // whatever the client wrote, perhaps without an end
   double idle_seconds = -1;  // < 0: in use
   bool cached = false;
 };
 
-// The misses of one spec; an empty spec: of those that found no room in the table.
-struct MissReport {
-  std::string spec;         // printable ASCII
-  uint64_t size_bytes = 0;  // the largest request
-  uint64_t pool = 0, reclaim = 0, grow = 0, refused = 0;
-  uint64_t sum() const { return pool + reclaim + grow + refused; }
+// Some leases of one session, by slot.
+struct LeasePage {
+  std::string session_name;  // as the client says, cut
+  std::vector<LeaseReport> leases;
+  std::optional<uint32_t> next_slot;  // where the next page begins
 };
 
-// Everything at one moment: the sums over sessions, extents and leases are those of the pool.
+// How misses were served.
+struct Misses {
+  uint64_t pool = 0, reclaim = 0, grow = 0, refused = 0;
+  uint64_t sum() const { return pool + reclaim + grow + refused; }
+  void Add(const Misses& other) {
+    pool += other.pool;
+    reclaim += other.reclaim;
+    grow += other.grow;
+    refused += other.refused;
+  }
+};
+
+// The misses of one spec; an empty spec: of those that found no room in the table.
+struct MissReport : Misses {
+  std::string spec;         // printable ASCII
+  uint64_t size_bytes = 0;  // the largest request
+};
+
+// All of it at one moment: the sums over sessions and extents are those of the pool.
 struct MapReport {
   Totals totals;
   PoolReport pool;
   std::vector<SessionReport> sessions;
   std::vector<SlabReport> slabs;
-  std::vector<LeaseReport> leases;
 };
 
 // What counts toward the limit in a scope.

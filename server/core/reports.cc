@@ -1,11 +1,11 @@
 // The reports of the books: sums over what each slot says at this moment.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "server/core/books.h"
 #include "server/core/books_impl.h"
-#include "server/core/refusals.h"
 
 namespace nvcv_cached::server {
 
@@ -17,6 +17,7 @@ using core::Sight;
 namespace {
 
 constexpr size_t kNameBytes = 128;
+constexpr size_t kPage = 1024;  // leases in one turn
 constexpr Duration kLookAgain{10};
 
 uint64_t SaturatingAdd(uint64_t a, uint64_t b) {
@@ -30,15 +31,12 @@ BlockState StateOf(const core::Ledger& ledger, const Lease& lease) {
   return ledger.Peek(lease) == Sight::kIdle ? BlockState::kIdle : BlockState::kInUse;
 }
 
-std::string SpecOf(const Lease& lease) {
-  const lease_table::Slot& slot = lease.session->slot(lease.slot);
-  std::string text;
-  for (const auto& word : slot.spec) {
+void CopySpec(const Lease& lease, char* to) {
+  for (const auto& word : lease.session->slot(lease.slot).spec) {
     const uint64_t bits = word.load(std::memory_order_relaxed);
-    text.append(reinterpret_cast<const char*>(&bits), sizeof bits);
+    std::memcpy(to, &bits, sizeof bits);
+    to += sizeof bits;
   }
-  text.resize(std::min(text.size(), text.find('\0')));
-  return core::Printable(text, lease_table::kSpecBytes);
 }
 
 // Every lease is looked at once: a client may change its word at any time, and sums are to agree.
@@ -103,7 +101,7 @@ std::vector<SessionReport> SessionsSeen(core::Ledger& ledger) {
     report.id = id;
     report.pid = session->options.pid;
     report.uid = session->options.uid;
-    report.name = core::Printable(session->options.name, kNameBytes);
+    report.name = session->options.name.substr(0, kNameBytes);
     report.domain = session->options.domain;
     report.state = session->dead()    ? SessionState::kDead
                    : session->leaving ? SessionState::kLeaving
@@ -144,9 +142,10 @@ std::vector<SlabReport> SlabsSeen(const core::Ledger& ledger) {
                       {}};
     for (const core::Extent* e = slab->first; e != nullptr; e = e->next) {
       if (e->lease == nullptr) {
-        report.extents.push_back({e->offset, e->size, BlockState::kFree, 0});
+        report.extents.push_back({e->offset, e->size, BlockState::kFree, 0, 0});
       } else {
-        report.extents.push_back({e->offset, e->size, e->lease->seen, e->lease->session->id});
+        report.extents.push_back(
+            {e->offset, e->size, e->lease->seen, e->lease->session->id, e->lease->size_bytes});
       }
     }
     reports.push_back(std::move(report));
@@ -157,13 +156,11 @@ std::vector<SlabReport> SlabsSeen(const core::Ledger& ledger) {
 LeaseReport LeaseSeen(const core::Ledger& ledger, const Lease& lease) {
   const SessionBooks& session = *lease.session;
   LeaseReport report;
-  report.session = session.id;
   report.slot = lease.slot;
-  report.session_name = core::Printable(session.options.name, kNameBytes);
   report.state = lease.seen;
   report.size_bytes = lease.size_bytes;
   report.block = {lease.extent->slab->id, lease.extent->offset, lease.extent->size};
-  report.spec = SpecOf(lease);
+  CopySpec(lease, report.spec.data());
   if (report.state == BlockState::kIdle) {
     report.idle_seconds =
         static_cast<double>(ledger.now_ms - session.LastUsedMs(lease, ledger.now_ms)) / 1e3;
@@ -189,6 +186,15 @@ Totals TotalsOf(Books::Impl& impl) {
 }
 
 }  // namespace
+
+Sums Books::GetSums() const {
+  const core::Ledger& ledger = impl_->ledger;
+  return {.cache_bytes = ledger.cache_bytes,
+          .cache_items = ledger.cache_items,
+          .limit_bytes = ledger.settings.limit_bytes,
+          .pool_bytes = ledger.pool.ready_bytes(),
+          .sessions = static_cast<uint32_t>(ledger.sessions.size())};
+}
 
 Totals Books::GetTotals() {
   Turn turn(*impl_);
@@ -217,16 +223,10 @@ MapReport Books::GetMap() {
   Turn turn(*impl_);
   See(*impl_);
   const core::Ledger& ledger = impl_->ledger;
-  MapReport map{.totals = TotalsOf(*impl_),
-                .pool = PoolSeen(ledger),
-                .sessions = SessionsSeen(impl_->ledger),
-                .slabs = SlabsSeen(ledger),
-                .leases = {}};
-  for (const auto& [id, session] : ledger.sessions) {
-    session->ForEachLease(
-        [&](const Lease& lease) { map.leases.push_back(LeaseSeen(ledger, lease)); });
-  }
-  return map;
+  return {.totals = TotalsOf(*impl_),
+          .pool = PoolSeen(ledger),
+          .sessions = SessionsSeen(impl_->ledger),
+          .slabs = SlabsSeen(ledger)};
 }
 
 std::vector<MissReport> Books::GetMisses(SessionId id) {
@@ -242,18 +242,26 @@ std::vector<SessionId> Books::Ids() const {
   return ids;
 }
 
-std::vector<LeaseReport> Books::GetLeases(SessionId id) {
+LeasePage Books::GetLeases(SessionId id, uint32_t first_slot) {
   Turn turn(*impl_);
   core::Ledger& ledger = impl_->ledger;
-  std::vector<LeaseReport> reports;
+  LeasePage page;
   SessionBooks* session = ledger.Find(id);
-  if (session == nullptr) return reports;
-  ledger.LookAtAll(*session);
-  session->ForEachLease([&](Lease& lease) {
+  if (session == nullptr) return page;
+  page.session_name = session->options.name.substr(0, kNameBytes);
+  page.leases.reserve(kPage);
+  for (uint32_t slot = first_slot; slot < session->granted_slots(); ++slot) {
+    if (slot - first_slot == kPage) {
+      page.next_slot = slot;
+      break;
+    }
+    Lease& lease = session->lease(slot);
+    if (lease.state != LeaseState::kVacant) ledger.Look(lease);
+    if (lease.state == LeaseState::kVacant) continue;
     lease.seen = StateOf(ledger, lease);
-    reports.push_back(LeaseSeen(ledger, lease));
-  });
-  return reports;
+    page.leases.push_back(LeaseSeen(ledger, lease));
+  }
+  return page;
 }
 
 ScopeReport Books::GetScope(const ClearScope& scope) {
@@ -261,7 +269,7 @@ ScopeReport Books::GetScope(const ClearScope& scope) {
   core::Ledger& ledger = impl_->ledger;
   ScopeReport report;
   report.daemon_limit_bytes = ledger.settings.limit_bytes;
-  core::Misses misses;
+  Misses misses;
   core::Hits hits;
   SessionBooks* session = ledger.Find(scope.session);
   if (scope.session == 0) {

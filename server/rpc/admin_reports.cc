@@ -2,12 +2,13 @@
 
 #include <array>
 #include <chrono>
-#include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 
-#include "absl/strings/str_cat.h"
+#include "server/core/refusals.h"
+#include "server/foreign/process_stat.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -34,14 +35,21 @@ const char* Name(BlockState state) {
   return "?";
 }
 
-// The letter after the program's name, which may hold anything but ends with the last ')'.
-std::string ProcessState(int32_t pid) {
-  if (pid <= 0) return "?";
-  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-  std::string line;
-  if (!std::getline(file, line)) return "?";
-  const size_t end = line.rfind(')');
-  return end != std::string::npos && end + 2 < line.size() ? line.substr(end + 2, 1) : "?";
+v1::LeaseInfo ToMessage(SessionId session, const std::string& name, const LeaseReport& lease) {
+  const std::string_view spec(lease.spec.data(), lease.spec.size());
+  v1::LeaseInfo message;
+  message.set_session(session);
+  message.set_slot(lease.slot);
+  message.set_session_name(name);
+  message.set_state(Name(lease.state));
+  message.set_size_bytes(lease.size_bytes);
+  message.set_block_bytes(lease.block.size);
+  message.set_spec(core::Printable(spec.substr(0, spec.find('\0')), spec.size()));
+  message.set_idle_seconds(lease.idle_seconds);
+  message.set_slab(lease.block.slab);
+  message.set_offset(lease.block.offset);
+  message.set_cached(lease.cached);
+  return message;
 }
 
 double Seconds(std::chrono::nanoseconds duration) {
@@ -126,21 +134,8 @@ void Fill(const SlabReport& slab, v1::SlabInfo* message) {
     filled->set_size_bytes(extent.size);
     filled->set_state(Name(extent.state));
     filled->set_session(extent.session);
+    filled->set_asked_bytes(extent.size_bytes);
   }
-}
-
-void Fill(const LeaseReport& lease, v1::LeaseInfo* message) {
-  message->set_session(lease.session);
-  message->set_slot(lease.slot);
-  message->set_session_name(lease.session_name);
-  message->set_state(Name(lease.state));
-  message->set_size_bytes(lease.size_bytes);
-  message->set_block_bytes(lease.block.size);
-  message->set_spec(lease.spec);
-  message->set_idle_seconds(lease.idle_seconds);
-  message->set_slab(lease.block.slab);
-  message->set_offset(lease.block.offset);
-  message->set_cached(lease.cached);
 }
 
 void Fill(const MissReport& misses, v1::SpecMisses* message) {
@@ -165,8 +160,9 @@ std::vector<v1::SessionInfo> Sessions(Broker& broker, const std::vector<SessionR
     message.set_id(report.id);
     message.set_pid(report.pid);
     message.set_uid(report.uid);
-    message.set_name(report.name);
-    message.set_process_state(ProcessState(report.pid));
+    message.set_name(core::Printable(report.name, report.name.size()));
+    message.set_process_state(
+        std::string(1, ReadProcessStat(report.pid).value_or(ProcessStat()).state));
     message.set_state(report.state == SessionState::kDead      ? "dead"
                       : report.state == SessionState::kLeaving ? "leaving"
                       : attached.contains(report.id)           ? "attached"
@@ -185,6 +181,18 @@ std::vector<v1::SessionInfo> Sessions(Broker& broker, const std::vector<SessionR
     message.set_domain(report.domain);
   }
   return sessions;
+}
+
+void ForEachLease(Broker& broker, SessionId session,
+                  const std::function<void(v1::LeaseInfo)>& take) {
+  std::optional<uint32_t> slot = 0;
+  while (slot) {
+    const LeasePage page =
+        broker.With([&](Books& books) { return books.GetLeases(session, *slot); });
+    const std::string name = core::Printable(page.session_name, page.session_name.size());
+    for (const LeaseReport& lease : page.leases) take(ToMessage(session, name, lease));
+    slot = page.next_slot;
+  }
 }
 
 v1::DaemonState ToMessage(ServingState state) {

@@ -121,16 +121,12 @@ absl::Status AdminRequests::ListLeases(const v1::ListLeasesRequest& request,
   if (absl::Status status = CheckSession(request.session()); !status.ok()) return status;
   std::vector<SessionId> sessions{request.session()};
   if (request.session() == 0) sessions = broker_.With([](Books& books) { return books.Ids(); });
-  // A session at a time: all leases at once would keep everybody else waiting.
   for (const SessionId session : sessions) {
-    const auto leases = broker_.With([&](Books& books) { return books.GetLeases(session); });
-    for (const LeaseReport& lease : leases) {
-      v1::LeaseInfo message;
-      Fill(lease, &message);
-      if (request.state().empty() || request.state() == message.state()) {
-        *reply->add_leases() = std::move(message);
+    ForEachLease(broker_, session, [&](v1::LeaseInfo lease) {
+      if (request.state().empty() || request.state() == lease.state()) {
+        *reply->add_leases() = std::move(lease);
       }
-    }
+    });
   }
   return absl::OkStatus();
 }
@@ -152,7 +148,10 @@ void AdminRequests::GetSnapshot(v1::Snapshot* reply) {
     *reply->add_sessions() = std::move(session);
   }
   for (const SlabReport& slab : map.slabs) Fill(slab, reply->add_slabs());
-  for (const LeaseReport& lease : map.leases) Fill(lease, reply->add_leases());
+  for (const SessionReport& session : map.sessions) {
+    ForEachLease(broker_, session.id,
+                 [&](v1::LeaseInfo lease) { *reply->add_leases() = std::move(lease); });
+  }
 }
 
 absl::Status AdminRequests::SetLimit(const Caller& caller, const v1::SetLimitRequest& request,
@@ -161,9 +160,9 @@ absl::Status AdminRequests::SetLimit(const Caller& caller, const v1::SetLimitReq
   if (absl::Status status = CheckBytes(limit); !status.ok()) return status;
   settings_.Change([&](DaemonSettings& settings) {
     reply->set_old_bytes(settings.limit_bytes);
-    const auto [evicted, pool] = broker_.With([&](Books& books) {
+    const auto [evicted, sums] = broker_.With([&](Books& books) {
       const Evicted done = books.SetLimit(limit);
-      return std::pair(done, books.GetPool());
+      return std::pair(done, books.GetSums());
     });
     settings.limit_bytes = limit;
     NoteRuntime(settings, SizeText("limit", limit, Origin::kRuntime));
@@ -171,7 +170,7 @@ absl::Status AdminRequests::SetLimit(const Caller& caller, const v1::SetLimitReq
     reply->set_evicted_items(evicted.items);
     reply->set_evicted_bytes(evicted.bytes);
     reply->set_detached_items(evicted.detached_items);
-    reply->set_cache_bytes(pool.cache_bytes);
+    reply->set_cache_bytes(sums.cache_bytes);
   });
   if (const uint64_t total = broker_.device_info().total_bytes; limit > total) {
     reply->set_warning(absl::StrCat("the limit, ", FormatSize(limit),

@@ -73,7 +73,7 @@ TEST(Hostile, M5_LongSpecsAndTimes) {
   request.timeout = Duration::min();
   ASSERT_TRUE(world.books.Acquire(client.id(), request).ok());
   world.Run();
-  const auto leases = world.books.GetLeases(client.id());
+  const auto leases = world.books.GetLeases(client.id()).leases;
   ASSERT_EQ(leases.size(), 2u);
   EXPECT_EQ(leases[0].spec, std::string(lease_table::kSpecBytes, '?'));
 }

@@ -130,13 +130,17 @@ TEST(Map, SumsOfLeasesExtentsAndSessionsAreThoseOfThePool) {
   const MapReport map = world.books.GetMap();
   std::map<BlockState, uint64_t> leases, extents;
   uint64_t slack = 0, in_use = 0, idle = 0, size = 0;
-  for (const LeaseReport& lease : map.leases) {
-    leases[lease.state] += lease.size_bytes;
-    slack += lease.block.size - lease.size_bytes;
+  for (const SessionReport& session : map.sessions) {
+    for (const LeaseReport& lease : world.books.GetLeases(session.id).leases) {
+      leases[lease.state] += lease.size_bytes;
+      slack += lease.block.size - lease.size_bytes;
+    }
   }
   for (const SlabReport& slab : map.slabs) {
     size += slab.size_bytes;
-    for (const SlabReport::Extent& extent : slab.extents) extents[extent.state] += extent.size;
+    for (const SlabReport::Extent& extent : slab.extents) {
+      extents[extent.state] += extent.state == BlockState::kFree ? extent.size : extent.size_bytes;
+    }
   }
   for (const SessionReport& session : map.sessions) {
     in_use += session.in_use;
@@ -148,10 +152,56 @@ TEST(Map, SumsOfLeasesExtentsAndSessionsAreThoseOfThePool) {
   EXPECT_EQ(leases[BlockState::kDraining], map.pool.draining);
   EXPECT_EQ(slack, map.pool.slack);
   EXPECT_EQ(extents[BlockState::kFree], map.pool.free);
+  EXPECT_EQ(extents[BlockState::kInUse], map.pool.in_use);
+  EXPECT_EQ(extents[BlockState::kIdle], map.pool.idle);
   EXPECT_EQ(size, map.pool.pool_bytes);
   EXPECT_EQ(in_use, map.pool.in_use);
   EXPECT_EQ(idle, map.pool.idle);
   EXPECT_EQ(map.totals.misses_pool, world.books.GetTotals().misses_pool);
+}
+
+// Pages show each lease once, however many there are, and no turn of the lock copies many.
+TEST(Map, LeasesComeInPagesThatAreShort) {
+  World world(SmallSettings());
+  Client& a = world.Open("a\x1b[2Jb");
+  std::vector<Handle> held;
+  for (int i = 0; i < 5000; ++i) held.push_back(*a.Acquire(512, {.spec = "Tensor"}));
+  for (size_t i = 0; i < held.size(); i += 2) a.Return(held[i], Client::Message::kForget);
+  std::set<uint32_t> slots;
+  std::optional<uint32_t> next = 0;
+  for (int pages = 0; next; ++pages) {
+    ASSERT_LT(pages, 6);
+    const LeasePage page = world.books.GetLeases(a.id(), *next);
+    EXPECT_LE(page.leases.size(), 1024u);
+    EXPECT_EQ(page.session_name, "a\x1b[2Jb") << "text is made without the lock";
+    for (const LeaseReport& lease : page.leases) {
+      EXPECT_TRUE(slots.insert(lease.slot).second);
+      EXPECT_STREQ(lease.spec.data(), "Tensor");
+    }
+    next = page.next_slot;
+  }
+  EXPECT_EQ(slots.size(), 2500u);
+  EXPECT_TRUE(world.books.GetLeases(a.id(), 1 << 20).leases.empty());
+  EXPECT_TRUE(world.books.GetLeases(77).leases.empty());
+}
+
+TEST(Sums, AreThoseOfThePoolAndLookAtNoSlot) {
+  World world(SmallSettings());
+  Client& a = world.Open("a");
+  std::optional<Handle> held = a.Acquire(kMiB), back = a.Acquire(kMiB);
+  world.Open("b");
+  a.Return(*back, Client::Message::kForget);
+  const Sums before = world.books.GetSums();
+  EXPECT_EQ(before.cache_bytes, 2 * kMiB) << "a look would have found what was returned";
+  EXPECT_EQ(before.cache_items, 2u);
+  const PoolReport pool = world.books.GetPool();
+  const Sums after = world.books.GetSums();
+  EXPECT_EQ(after.cache_bytes, kMiB);
+  EXPECT_EQ(after.cache_bytes, pool.cache_bytes);
+  EXPECT_EQ(after.cache_items, pool.cache_items);
+  EXPECT_EQ(after.limit_bytes, pool.limit_bytes);
+  EXPECT_EQ(after.pool_bytes, pool.pool_bytes);
+  EXPECT_EQ(after.sessions, 2u);
 }
 
 }  // namespace
