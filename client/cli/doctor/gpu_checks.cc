@@ -16,7 +16,6 @@ namespace {
 
 constexpr char kKernelDriver[] = "/proc/driver/nvidia/version";
 // Not in every cuda.h: drivers from 12.4 on tell it.
-constexpr auto kMpsEnabled = static_cast<CUdevice_attribute>(133);
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 

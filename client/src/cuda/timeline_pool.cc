@@ -72,8 +72,7 @@ absl::Status TimelinePool::Prepare() {
   RelaxedCapture relaxed(gpu_);
   ContextScope scope(gpu_);
   for (CUstream& stream : joins_) {
-    absl::Status made =
-        gpu_.Check(gpu_.driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+    absl::Status made = gpu_.Check(gpu_.MakePrivateStream(&stream), "cuStreamCreateWithPriority");
     if (!made.ok()) return made;
   }
   for (uint32_t i = 1; i <= kFirstEvents; ++i) {

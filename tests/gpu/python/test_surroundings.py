@@ -3,11 +3,12 @@ in namespaces of their own."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
-from gpu_daemon import eventually
+from gpu_daemon import FAKE, eventually
 from workers import PRELUDE, WORD, WorkerError
 
 MIB = 1 << 20
@@ -93,6 +94,40 @@ def test_M4_WhatAnotherUserGetsIsZeroAndASlabOfItsOwn(place, client):
     assert b(f"result = driver.wrong_words(pointer(t), 0, {8 * MIB})") == 0
     (other,) = json.loads(daemon.ctl("slabs").stdout)
     assert other["id"] != slab["id"] and other["domain"] == "uid:12345" and slab["domain"] == "uid:0"
+
+
+# ---- MPS
+
+
+@pytest.fixture
+def mps(place):
+    """The environment of a process under MPS: the machine's own control daemon, on pipes of this test."""
+    if FAKE:
+        yield {"FAKE_CUDA_MPS": "1"}
+        return
+    control = shutil.which("nvidia-cuda-mps-control")
+    if control is None:
+        pytest.skip("no nvidia-cuda-mps-control here")
+    folders = {f"CUDA_MPS_{kind}_DIRECTORY": str(place.directory / kind.lower()) for kind in ("PIPE", "LOG")}
+    for folder in folders.values():
+        os.mkdir(folder)
+    environment = {**os.environ, **folders}
+    started = subprocess.run([control, "-d"], env=environment, capture_output=True, text=True, timeout=60)
+    if started.returncode != 0:
+        pytest.skip(f"MPS does not start here: {started.stdout}{started.stderr}")
+    yield folders
+    subprocess.run([control], input="quit\n", env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_M2_NeitherSideServesUnderMps(place, client, mps):
+    refused = place.run("--device=cuda:0", **mps)
+    assert refused.returncode == 4 and "do: stop MPS" in refused.stderr, refused
+    daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB")  # without it
+    under, beside = client(daemon, environment=mps), client(daemon)
+    with pytest.raises(WorkerError, match="this process is under MPS") as error:
+        under(f"tensor({MIB})")
+    assert error.value.name == "DeviceError", error.value
+    beside(f"tensor({MIB})")
 
 
 # ---- namespaces
