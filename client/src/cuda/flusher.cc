@@ -130,7 +130,7 @@ void Flusher::RegisterTable() {
   // The first work of a stream sets it up: a word of timeline 0, which is never bound.
   const CUdeviceptr timelines = on_gpu + (first - begin);
   for (CUstream& stream : private_streams_) {
-    if (result == CUDA_SUCCESS) result = gpu_.MakePrivateStream(&stream);
+    if (result == CUDA_SUCCESS) result = driver.StreamCreate(&stream, CU_STREAM_NON_BLOCKING);
     if (result == CUDA_SUCCESS) {
       result =
           driver.StreamWriteValue64(stream, timelines + offsetof(lease_table::Timeline, done_gpu),

@@ -40,18 +40,10 @@ class Gpu {
     return driver_.CtxGetId(context_, &id) == CUDA_SUCCESS && id == context_id_;
   }
 
-  // A stream of ours, in the current context, for waits and writes alone: of the greatest priority,
-  // so that it does not stand in a hardware queue behind the kernels of the user's.
-  CUresult MakePrivateStream(CUstream* stream) const {
-    return driver_.StreamCreateWithPriority(stream, CU_STREAM_NON_BLOCKING, kGreatestPriority);
-  }
-
   // What the driver said, as an error of the device.
   absl::Status Check(CUresult result, std::string_view what) const;
 
  private:
-  static constexpr int kGreatestPriority = -1000;  // the driver takes the nearest that it has
-
   struct Opened;
   Gpu(const CudaDriver& driver, int ordinal, CUdevice device, std::string uuid)
       : driver_(driver), ordinal_(ordinal), device_(device), uuid_(std::move(uuid)) {}

@@ -72,7 +72,8 @@ absl::Status TimelinePool::Prepare() {
   RelaxedCapture relaxed(gpu_);
   ContextScope scope(gpu_);
   for (CUstream& stream : joins_) {
-    absl::Status made = gpu_.Check(gpu_.MakePrivateStream(&stream), "cuStreamCreateWithPriority");
+    absl::Status made =
+        gpu_.Check(gpu_.driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
     if (!made.ok()) return made;
   }
   for (uint32_t i = 1; i <= kFirstEvents; ++i) {

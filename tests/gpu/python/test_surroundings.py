@@ -119,7 +119,7 @@ def mps(place):
     subprocess.run([control], input="quit\n", env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_M2_NeitherSideServesUnderMps(place, client, mps):
+def test_M2_NeitherSideServesUnderMps(place, mps, client):
     refused = place.run("--device=cuda:0", **mps)
     assert refused.returncode == 4 and "do: stop MPS" in refused.stderr, refused
     daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB")  # without it
