@@ -206,7 +206,8 @@ def step_readme(bench):
 
 def step_demo(bench):
     """The demo: four processes on the GPU, every result compared bit by bit with NumPy."""
-    if subprocess.run([sys.executable, "-c", "import PIL, matplotlib, rich, skimage"], capture_output=True).returncode != 0:
+    needs = [sys.executable, "-c", "import PIL, matplotlib, rich, skimage"]
+    if subprocess.run(needs, capture_output=True).returncode != 0:
         return {"status": "skipped", "why": "it needs Pillow, matplotlib, rich and scikit-image"}
     command = [sys.executable, SOURCES / "examples" / "demo", "--device", "cuda:0", "--out", bench.out / "demo"]
     code, log = bench.execute("demo", command, 300)
