@@ -39,14 +39,7 @@ struct Context {
   int retained = 0;
   Stream* legacy = nullptr;
 };
-struct UserObject {
-  void* payload = nullptr;
-  CUhostFn destroy = nullptr;
-  unsigned count = 0;
-};
-struct Graph {
-  std::vector<UserObject*> objects;
-};
+struct Graph {};
 
 namespace {
 
@@ -144,11 +137,6 @@ CUresult On(CUstream handle, F&& work) {
 
 void* At(CUdeviceptr pointer) { return reinterpret_cast<void*>(pointer); }
 
-void Drop(UserObject* object, unsigned count) {
-  object->count -= std::min(object->count, count);
-  if (object->count == 0) object->destroy(object->payload);
-}
-
 }  // namespace
 
 namespace functions {
@@ -162,7 +150,6 @@ struct NotSupported<CUresult (*)(A...)> {
 #define FAKE_CUDA_NOT_SUPPORTED(Name) \
   constexpr decltype(&::cu##Name) Name = &NotSupported<decltype(&::cu##Name)>::Call;
 FAKE_CUDA_NOT_SUPPORTED(ModuleLoadData)
-FAKE_CUDA_NOT_SUPPORTED(ModuleUnload)
 FAKE_CUDA_NOT_SUPPORTED(ModuleGetFunction)
 FAKE_CUDA_NOT_SUPPORTED(LaunchKernel)
 
@@ -281,12 +268,6 @@ CUresult DevicePrimaryCtxRelease(CUdevice device) {
   if (--primary->retained <= 0) primary = nullptr;
   return CUDA_SUCCESS;
 }
-CUresult DevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active) {
-  std::lock_guard lock(The().mutex);
-  *flags = 0;
-  *active = The().primary[device] != nullptr;
-  return CUDA_SUCCESS;
-}
 CUresult DevicePrimaryCtxSetFlags(CUdevice, unsigned) { return CUDA_SUCCESS; }
 CUresult DevicePrimaryCtxReset(CUdevice device) {
   std::lock_guard lock(The().mutex);
@@ -327,11 +308,6 @@ CUresult CtxGetId(CUcontext context, unsigned long long* id) {
   return CUDA_SUCCESS;
 }
 CUresult CtxSetLimit(CUlimit, size_t) { return CUDA_SUCCESS; }
-CUresult CtxGetLimit(size_t* value, CUlimit) {
-  *value = 0;
-  return CUDA_SUCCESS;
-}
-CUresult CtxSynchronize() { return CUDA_ERROR_NOT_SUPPORTED; }
 
 // ---- memory
 
@@ -359,14 +335,6 @@ CUresult MemAllocAsync(CUdeviceptr* pointer, size_t bytes, CUstream) {
 CUresult MemFreeAsync(CUdeviceptr pointer, CUstream stream) {
   return On(stream, [pointer] { The().memory.Free(pointer); });
 }
-CUresult MemAllocHost(void** memory, size_t bytes) {
-  *memory = std::calloc(1, bytes);
-  return *memory == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
-}
-CUresult MemFreeHost(void* memory) {
-  std::free(memory);
-  return CUDA_SUCCESS;
-}
 CUresult MemsetD8Async(CUdeviceptr pointer, unsigned char value, size_t count, CUstream stream) {
   return On(stream, [=] { std::memset(At(pointer), value, count); });
 }
@@ -375,12 +343,6 @@ CUresult MemsetD32Async(CUdeviceptr pointer, unsigned value, size_t count, CUstr
 }
 CUresult MemcpyDtoHAsync(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {
   return On(stream, [=] { std::memcpy(to, At(from), bytes); });
-}
-CUresult MemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t bytes, CUstream stream) {
-  return On(stream, [=] { std::memcpy(At(to), from, bytes); });
-}
-CUresult MemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
-  return On(stream, [=] { std::memmove(At(to), At(from), bytes); });
 }
 CUresult Memcpy2DAsync(const CUDA_MEMCPY2D* asked, CUstream stream) {
   const CUDA_MEMCPY2D copy = *asked;
@@ -406,24 +368,15 @@ CUresult MemsetD8(CUdeviceptr pointer, unsigned char value, size_t count) {
   if (const CUresult failed = MemsetD8Async(pointer, value, count, nullptr)) return failed;
   return StreamSynchronize(nullptr);
 }
-CUresult MemsetD32(CUdeviceptr pointer, unsigned value, size_t count) {
-  if (const CUresult failed = MemsetD32Async(pointer, value, count, nullptr)) return failed;
-  return StreamSynchronize(nullptr);
-}
 CUresult MemcpyDtoH(void* to, CUdeviceptr from, size_t bytes) {
   if (const CUresult failed = MemcpyDtoHAsync(to, from, bytes, nullptr)) return failed;
   return StreamSynchronize(nullptr);
 }
 CUresult MemcpyHtoD(CUdeviceptr to, const void* from, size_t bytes) {
-  if (const CUresult failed = MemcpyHtoDAsync(to, from, bytes, nullptr)) return failed;
-  return StreamSynchronize(nullptr);
-}
-CUresult MemcpyDtoD(CUdeviceptr to, CUdeviceptr from, size_t bytes) {
-  if (const CUresult failed = MemcpyDtoDAsync(to, from, bytes, nullptr)) return failed;
+  if (const CUresult failed = On(nullptr, [=] { std::memcpy(At(to), from, bytes); })) return failed;
   return StreamSynchronize(nullptr);
 }
 CUresult MemHostRegister(void*, size_t, unsigned) { return CUDA_SUCCESS; }
-CUresult MemHostUnregister(void*) { return CUDA_SUCCESS; }
 CUresult MemHostGetDevicePointer(CUdeviceptr* pointer, void* memory, unsigned) {
   *pointer = reinterpret_cast<CUdeviceptr>(memory);
   return CUDA_SUCCESS;
@@ -458,11 +411,6 @@ CUresult StreamCreate(CUstream* stream, unsigned flags) {
   return StreamCreateWithPriority(stream, flags, 0);
 }
 CUresult StreamDestroy(CUstream) { return CUDA_SUCCESS; }
-CUresult StreamQuery(CUstream handle) {
-  Stream* stream = Resolve(handle);
-  if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  return stream->idle() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
-}
 CUresult StreamGetId(CUstream handle, unsigned long long* id) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
@@ -474,11 +422,6 @@ CUresult StreamGetCtx(CUstream handle, CUcontext* context) {
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   *context = stream->context();
   return CUDA_SUCCESS;
-}
-CUresult StreamWriteValue32(CUstream stream, CUdeviceptr pointer, cuuint32_t value, unsigned) {
-  return On(stream, [=] {
-    __atomic_store_n(static_cast<cuuint32_t*>(At(pointer)), value, __ATOMIC_RELEASE);
-  });
 }
 CUresult StreamWriteValue64(CUstream stream, CUdeviceptr pointer, cuuint64_t value, unsigned) {
   return On(stream, [=] {
@@ -546,16 +489,6 @@ CUresult EventQuery(CUevent handle) {
   std::lock_guard lock(event->mutex);
   return event->last == nullptr || event->last->reached() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
-CUresult EventSynchronize(CUevent handle) {
-  auto* event = reinterpret_cast<Event*>(handle);
-  std::shared_ptr<Point> point;
-  {
-    std::lock_guard lock(event->mutex);
-    point = event->last;
-  }
-  if (point != nullptr) point->Wait();
-  return CUDA_SUCCESS;
-}
 CUresult StreamWaitEvent(CUstream stream, CUevent handle, unsigned) {
   auto* event = reinterpret_cast<Event*>(handle);
   std::shared_ptr<Point> point;
@@ -565,10 +498,6 @@ CUresult StreamWaitEvent(CUstream stream, CUevent handle, unsigned) {
   }
   if (point == nullptr) return CUDA_SUCCESS;
   return On(stream, [point] { point->Wait(); });
-}
-CUresult EventElapsedTime(float* milliseconds, CUevent, CUevent) {
-  *milliseconds = 0;
-  return CUDA_SUCCESS;
 }
 CUresult EventDestroy(CUevent) { return CUDA_SUCCESS; }
 
@@ -581,16 +510,6 @@ CUresult StreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
   *status = stream->is_lost()                ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
             : stream->capturing() != nullptr ? CU_STREAM_CAPTURE_STATUS_ACTIVE
                                              : CU_STREAM_CAPTURE_STATUS_NONE;
-  return CUDA_SUCCESS;
-}
-CUresult StreamGetCaptureInfo(CUstream handle, CUstreamCaptureStatus* status, cuuint64_t* id,
-                              CUgraph* graph, const CUgraphNode** nodes, size_t* count) {
-  if (const CUresult failed = StreamIsCapturing(handle, status)) return failed;
-  Graph* capturing = Resolve(handle)->capturing();
-  if (id != nullptr) *id = reinterpret_cast<uintptr_t>(capturing);
-  if (graph != nullptr) *graph = reinterpret_cast<CUgraph>(capturing);
-  if (nodes != nullptr) *nodes = nullptr;
-  if (count != nullptr) *count = 0;
   return CUDA_SUCCESS;
 }
 CUresult StreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
@@ -612,43 +531,6 @@ CUresult ThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
   std::swap(mine, *mode);
   return CUDA_SUCCESS;
 }
-CUresult UserObjectCreate(CUuserObject* out, void* payload, CUhostFn destroy, unsigned count,
-                          unsigned) {
-  *out = reinterpret_cast<CUuserObject>(new UserObject{payload, destroy, count});
-  return CUDA_SUCCESS;
-}
-CUresult UserObjectRetain(CUuserObject object, unsigned count) {
-  reinterpret_cast<UserObject*>(object)->count += count;
-  return CUDA_SUCCESS;
-}
-CUresult UserObjectRelease(CUuserObject object, unsigned count) {
-  Drop(reinterpret_cast<UserObject*>(object), count);
-  return CUDA_SUCCESS;
-}
-CUresult GraphRetainUserObject(CUgraph graph, CUuserObject handle, unsigned count, unsigned flags) {
-  auto* object = reinterpret_cast<UserObject*>(handle);
-  if ((flags & CU_GRAPH_USER_OBJECT_MOVE) == 0) object->count += count;
-  for (unsigned i = 0; i < count; ++i) {
-    reinterpret_cast<Graph*>(graph)->objects.push_back(object);
-  }
-  return CUDA_SUCCESS;
-}
-CUresult GraphInstantiateWithFlags(CUgraphExec* exec, CUgraph handle, unsigned long long) {
-  auto* graph = reinterpret_cast<Graph*>(handle);
-  for (UserObject* object : graph->objects) ++object->count;
-  *exec = reinterpret_cast<CUgraphExec>(new Graph(*graph));
-  return CUDA_SUCCESS;
-}
-CUresult GraphLaunch(CUgraphExec, CUstream) { return CUDA_SUCCESS; }
-CUresult GraphDestroy(CUgraph handle) {
-  auto* graph = reinterpret_cast<Graph*>(handle);
-  for (UserObject* object : graph->objects) Drop(object, 1);
-  delete graph;
-  return CUDA_SUCCESS;
-}
-CUresult GraphExecDestroy(CUgraphExec exec) {
-  return GraphDestroy(reinterpret_cast<CUgraph>(exec));
-}
 
 }  // namespace functions
 }  // namespace fake_cuda
@@ -665,8 +547,6 @@ extern "C" __attribute__((visibility("default"))) CUresult cuGetProcAddress_v2(
   }
     NVCV_CACHED_CUDA_FUNCTIONS(FAKE_CUDA_FUNCTION)
 #undef FAKE_CUDA_FUNCTION
-    nvcv_cached::CudaDriver::GetCaptureInfo info = fake_cuda::functions::StreamGetCaptureInfo;
-    all["cuStreamGetCaptureInfo"] = reinterpret_cast<void*>(info);
     nvcv_cached::CudaDriver::RecordOnContext record = fake_cuda::functions::CtxRecordEvent;
     all["cuCtxRecordEvent"] = reinterpret_cast<void*>(record);
     return all;

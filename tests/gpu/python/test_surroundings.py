@@ -3,6 +3,7 @@ in namespaces of their own."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -113,6 +114,9 @@ def test_M4_WhatAnotherUserGetsIsZeroAndASlabOfItsOwn(place, client):
     assert other["id"] != slab["id"] and other["domain"] == "uid:12345" and slab["domain"] == "uid:0"
 
 
+# ---- MIG and MPS
+
+
 @pytest.mark.skipif(not FAKE, reason="only the fake GPU is divided here")
 def test_mig_AClientFindsTheDaemonOfItsInstance(place, client):
     names = [f"MIG-fa000000-0000-0000-0000-00000000000{number}" for number in (0, 1)]
@@ -126,6 +130,37 @@ def test_mig_AClientFindsTheDaemonOfItsInstance(place, client):
             WorkerError, match=f"{names[names[0] == name]} was asked for; this process sees cuda:0 {name}"
         ):
             client(daemon, environment=own, device=names[names[0] == name])
+
+
+@pytest.fixture
+def mps(place):
+    """The environment of a process under MPS: the machine's own control daemon, on pipes of this test."""
+    if FAKE:
+        yield {"FAKE_CUDA_MPS": "1"}
+        return
+    control = shutil.which("nvidia-cuda-mps-control")
+    if control is None:
+        pytest.skip("no nvidia-cuda-mps-control here")
+    folders = {f"CUDA_MPS_{kind}_DIRECTORY": str(place.directory / kind.lower()) for kind in ("PIPE", "LOG")}
+    for folder in folders.values():
+        os.mkdir(folder)
+    environment = {**os.environ, **folders}
+    started = subprocess.run([control, "-d"], env=environment, capture_output=True, text=True, timeout=60)
+    if started.returncode != 0:
+        pytest.skip(f"MPS does not start here: {started.stdout}{started.stderr}")
+    yield folders
+    subprocess.run([control], input="quit\n", env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_M2_NeitherSideServesUnderMps(place, mps, client):
+    refused = place.run("--device=cuda:0", **mps)
+    assert refused.returncode == 4 and "do: stop MPS" in refused.stderr, refused
+    daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB")  # without it
+    under, beside = client(daemon, environment=mps), client(daemon)
+    with pytest.raises(WorkerError, match="this process is under MPS") as error:
+        under(f"tensor({MIB})")
+    assert error.value.name == "DeviceError", error.value
+    beside(f"tensor({MIB})")
 
 
 # ---- namespaces

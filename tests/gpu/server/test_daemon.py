@@ -66,7 +66,7 @@ def test_device_RefusedModesSayWhatToDo(place):
 
 @pytest.mark.skipif(not FAKE, reason="a real driver is of one version")
 def test_driver_OldOnesAreRefusedOrWarnedAbout(place):
-    for lacks in ("cuCtxGetId", "cuStreamGetCaptureInfo"):
+    for lacks in ("cuCtxGetId", "cuStreamWriteValue64"):
         result = place.run("--device=cuda:0", FAKE_CUDA_LACKS=lacks)
         assert result.returncode == 4, result
         assert f"older than 12.0 (525): it has no {lacks}" in result.stderr, result.stderr
