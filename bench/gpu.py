@@ -46,6 +46,7 @@ def objects(report):
     row("C++ hit among 1,000 idle specs", "HitAmong1000", "Hit/threads:1", budget_ratio=1.25)
     row("C++ hit, handed out", "HitHandedOut/threads:1", "MallocAsyncFreeAsync/threads:1", budget=0.35, budget_ratio=1)
     row("the same, against cudaMalloc + cudaFree", "HitHandedOut/threads:1", "MallocFree")
+    row("the same, against its event record alone", "HitHandedOut/threads:1", "EventRecord")
     row("the same, in turn on two streams", "HitOnAnotherStream", "MallocAsyncFreeAsync/threads:1")
     for threads in (4, 16):
         for name, kind in (("not handed out", "Hit"), ("handed out", "HitHandedOut")):
@@ -64,6 +65,7 @@ def objects(report):
                 )  # fmt: skip
     row("C++ hit, GPU busy", "HitBusy", "MallocAsyncFreeAsyncBusy", budget=0.060)
     row("C++ hit, handed out, GPU busy", "HitHandedOutBusy", "MallocAsyncFreeAsyncBusy", budget=0.35, budget_ratio=1)
+    row("the same, against its event record alone", "HitHandedOutBusy", "EventRecordBusy")
     row("random shapes in C++, handed out", "RandomShapes", "RandomShapesMallocAsync")
     row("miss that the pool serves", "Miss", "MallocFree", budget_ratio=1)
     row("the same, GPU busy", "MissBusy", "MallocFreeBusy", budget_ratio=1, headline=True)
