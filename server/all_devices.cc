@@ -16,11 +16,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/cuda_driver.h"
 #include "proto/unique_fd.h"
 #include "server/device/cuda_gpu.h"
+#include "server/device/mig.h"
 #include "server/exit_code.h"
 #include "server/log/log_sink.h"
 #include "server/log/logfmt.h"
@@ -168,6 +170,37 @@ int Fail(ExitCode code, const char* event, std::string error) {
   return code;
 }
 
+// A process sees one instance of a divided GPU; its parts are named by NVML alone.
+absl::StatusOr<std::vector<std::string>> NamesOfAll(const std::vector<DeviceInfo>& seen) {
+  const absl::StatusOr<std::vector<NodeGpu>> node = ListNodeGpus();
+  const bool divided = node.ok() && std::any_of(node->begin(), node->end(),
+                                                [](const NodeGpu& gpu) { return gpu.divided; });
+  std::vector<std::string> names;
+  if (divided) {
+    for (const NodeGpu& gpu : *node) {
+      if (!gpu.divided) names.push_back(gpu.uuid);
+      names.insert(names.end(), gpu.instances.begin(), gpu.instances.end());
+      if (gpu.divided && gpu.instances.empty()) {
+        LogWarning(Event("device").With("warning",
+                                        absl::StrCat(gpu.uuid,
+                                                     " is divided by MIG and has no instance; do: "
+                                                     "nvidia-smi mig -cgi ... -C, or MIG off")));
+      }
+    }
+    return names;
+  }
+  for (const DeviceInfo& gpu : seen) {
+    if (absl::StartsWith(gpu.id, "MIG-")) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "--device all: found ", gpu.id, " (", gpu.name, "), a part of a GPU divided by MIG, and ",
+          "no way to list the others: ", node.status().message(),
+          "; do: start one daemon for each, --device MIG-uuid (nvidia-smi -L names them)"));
+    }
+    names.push_back(gpu.id);
+  }
+  return names;
+}
+
 }  // namespace
 
 int RunOnAllDevices(const SettingsReader& reader, int argc, char** argv) {
@@ -196,10 +229,10 @@ int RunOnAllDevices(const SettingsReader& reader, int argc, char** argv) {
       InstallLog({.format = settings->log_format == "json" ? LogFormat::kJson : LogFormat::kText,
                   .journal = journal},
                  settings->log_level);
-  std::vector<std::string> ids;
-  for (const DeviceInfo& gpu : *gpus) ids.push_back(gpu.id);
-  LogInfo(Event("all-devices").With("pid", ::getpid()).With("devices", absl::StrJoin(ids, " ")));
-  return Family(ids, argc, argv).Run();
+  const absl::StatusOr<std::vector<std::string>> names = NamesOfAll(*gpus);
+  if (!names.ok()) return Fail(kNoDevice, "no-device", std::string(names.status().message()));
+  LogInfo(Event("all-devices").With("pid", ::getpid()).With("devices", absl::StrJoin(*names, " ")));
+  return Family(*names, argc, argv).Run();
 }
 
 }  // namespace nvcv_cached::server

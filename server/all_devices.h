@@ -1,5 +1,5 @@
-// --device all: one daemon for each GPU, as children of this process; for containers, where nobody
-// else starts one for each.
+// --device all: one daemon for each GPU, for each instance of one that MIG divides, as children of
+// this process; for containers, where nobody else starts one for each.
 //
 // Signals go on to all. A child that fails is started again, later each time; one that cannot work
 // (exit 2 to 5) or was asked to stop is not. It ends when no child is left. A child whose parent

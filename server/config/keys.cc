@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array kKeys{
     Key{"device", "DEV", "the first GPU; without a driver: host", Reload::kNever, true,
-        "host, cuda:N (nvidia-smi order), GPU-uuid, MIG-uuid, or all: one daemon for each GPU"},
+        "host, cuda:N (nvidia-smi order), GPU-uuid, MIG-uuid, or all: one daemon for each of them"},
     Key{"socket", "PATH", "by device, in /run/nvcv-cached or the user's directory", Reload::kNever,
         true, "where clients connect; the descriptor socket is PATH.fd"},
     Key{"group", "NAME", "nvcv for a system daemon, else none", Reload::kNever, true,

@@ -148,7 +148,8 @@ absl::StatusOr<Gpu> FindGpu(const CudaDriver& driver, const std::string& name) {
   if (found.size() != 1) {
     return absl::NotFoundError(absl::StrCat(
         name, found.empty() ? ": no such GPU" : ": more than one GPU is named so", "; found ",
-        all.empty() ? "none" : absl::StrJoin(all, ", "), "; do: name one as nvidia-smi -L does"));
+        all.empty() ? "none" : absl::StrJoin(all, ", "),
+        "; do: name one as nvidia-smi -L does, one that MIG divides by its instance's MIG-uuid"));
   }
   Gpu gpu = std::move(found.front());
   if (absl::Status status = CheckShareable(driver, gpu); !status.ok()) return status;

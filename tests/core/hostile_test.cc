@@ -76,7 +76,8 @@ TEST(Hostile, M5_LongSpecsAndTimes) {
   const auto leases = world.books.GetLeases(client.id()).leases;
   ASSERT_EQ(leases.size(), 2u);
   const std::string spec(leases[0].spec.begin(), leases[0].spec.end());
-  EXPECT_EQ(spec, std::string(lease_table::kSpecBytes, '\xff')) << "cut; made printable by who shows it";
+  EXPECT_EQ(spec, std::string(lease_table::kSpecBytes, '\xff'))
+      << "cut; made printable by who shows it";
 }
 
 TEST(Hostile, M5_ReturnsOfAnything) {

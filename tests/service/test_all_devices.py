@@ -44,15 +44,15 @@ class Node:
             env=self.environment | environment,
         )
 
-    def sockets(self):
-        return sorted((self.directory / "nvcv-cached").glob("GPU-*.sock"))
+    def sockets(self, kind="GPU"):
+        return sorted((self.directory / "nvcv-cached").glob(f"{kind}-*.sock"))
 
-    def answering(self):
+    def answering(self, kind="GPU"):
         """Sockets whose daemon serves."""
         ping = [str(BIN / "nvcv-cachectl"), "--address"]
         return [
             path
-            for path in self.sockets()
+            for path in self.sockets(kind)
             if subprocess.run([*ping, path, "ping"], check=False, capture_output=True, timeout=30).returncode == 0
         ]
 
@@ -164,3 +164,32 @@ def test_all_WhatIsWrongIsSaidOnce(node, flags, environment, code, words):
 def test_all_CheckConfigIsOfEveryDevice(node):
     result = node().run("--check-config")
     assert result.returncode == 0 and result.stdout.count("limit ") == 2, result
+
+
+def test_all_OneDaemonForEachInstanceOfADividedGpu(node):
+    """MIG: the driver shows a process one instance at a time; NVML lists them."""
+    divided = node(gpus=1)
+    divided.environment["FAKE_CUDA_MIG"] = "3"
+    divided.start()
+    found = eventually(lambda: len(each := divided.answering("MIG")) == 3 and each, "each instance is served")
+    assert not divided.sockets("GPU"), "the GPU itself cannot be used"
+    assert len({path.name for path in found}) == 3
+    divided.process.terminate()
+    assert divided.process.wait(DEADLINE) == 0
+
+
+def test_all_ADividedGpuWithoutNvmlIsRefusedWithWhatToDo(node, tmp_path):
+    divided = node(gpus=1)
+    for name in Path(FAKE).iterdir():
+        if "nvidia-ml" not in name.name:
+            (tmp_path / name.name).symlink_to(name)
+    result = divided.run(LD_LIBRARY_PATH=str(tmp_path), FAKE_CUDA_MIG="2")
+    if "all-devices" in result.stderr:
+        pytest.skip("this machine has an NVML of its own")
+    assert result.returncode == 4 and "--device MIG-uuid" in result.stderr, result
+
+
+def test_all_TheWholeOfADividedGpuIsRefusedWithItsInstance(node):
+    divided = node(gpus=1)
+    result = divided.run("--device=GPU-fa000000", FAKE_CUDA_MIG="2")
+    assert result.returncode == 4 and "MIG-fa000000" in result.stderr and "MIG-uuid" in result.stderr, result
