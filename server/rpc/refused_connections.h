@@ -1,5 +1,5 @@
-// A connection that is not served as it asks: counted by its reason, and said in the log with who asked and
-// why. Thread-safe.
+// A connection that is not served as it asks: counted by its reason, and said in the log with who
+// asked and why. Thread-safe.
 #pragma once
 
 #include "absl/status/status.h"

@@ -29,7 +29,9 @@ def test_outOfMemory_NamesAskerSizeHoldersAndWhatToDo(workshop):
     ), error.text
     assert f"detector pid {detector.pid} 3.00 MiB" in error.text
     # Word for word in the log, for whoever does not see the client.
-    said = error.text.removeprefix("NVCV_ERROR_OUT_OF_MEMORY: ").removesuffix("; do: free some there, or raise capacity")
+    said = error.text.removeprefix("NVCV_ERROR_OUT_OF_MEMORY: ").removesuffix(
+        "; do: free some there, or raise capacity"
+    )
     session = daemon.session(resize)["id"]
     line = (
         f'refused session={session} pid={resize.pid} name=resize code=out_of_memory error="{said}" '
