@@ -7,8 +7,10 @@
 // (tests/gpu).
 //
 // FAKE_CUDA_DIR and FAKE_CUDA_BYTES as in fake_memory.h; FAKE_CUDA_DEVICES (1), of which
-// CUDA_VISIBLE_DEVICES names some by number;
-// FAKE_CUDA_COMPUTE_MODE (0); FAKE_CUDA_FAIL=NAME:CODE makes that function fail once the file
+// CUDA_VISIBLE_DEVICES names some by number; FAKE_CUDA_MIG=N: one GPU divided by MIG, of which a
+// process sees the instance that CUDA_VISIBLE_DEVICES names, or the first;
+// FAKE_CUDA_COMPUTE_MODE (0), FAKE_CUDA_MPS (0), FAKE_CUDA_VERSION (13000); FAKE_CUDA_LACKS=NAME:
+// a driver without that function; FAKE_CUDA_FAIL=NAME:CODE makes that function fail once the file
 // FAKE_CUDA_DIR/fail exists.
 #include <cuda.h>
 #include <unistd.h>
@@ -78,11 +80,33 @@ CUresult Failure(const char* function) {
   return static_cast<CUresult>(std::atoi(text.c_str() + colon + 1));
 }
 
+std::string MigName(int instance) {
+  char text[48];
+  std::snprintf(text, sizeof(text), "MIG-fa000000-0000-0000-0000-0000000000%02x", instance);
+  return text;
+}
+
 Context* Now() { return current.empty() ? nullptr : current.back(); }
 
 // Under the mutex.
-Stream* NewStream(Context* context, uint64_t id) {
-  return The().streams.emplace_back(new Stream(reinterpret_cast<CUcontext>(context), id));
+Stream* NewStream(Context* context, uint64_t id, Kind kind) {
+  return The().streams.emplace_back(new Stream(reinterpret_cast<CUcontext>(context), id, kind));
+}
+
+// What is submitted next waits for what its default stream's synchronisation makes it wait for.
+void Synchronise(Stream* stream) {
+  if (stream->kind() == Kind::kMade) return;
+  std::vector<std::shared_ptr<Point>> points;
+  {
+    std::lock_guard lock(The().mutex);
+    for (Stream* other : The().streams) {
+      const bool pair = stream->kind() == Kind::kLegacy ? other->kind() == Kind::kPerThread
+                                                        : other->kind() == Kind::kLegacy;
+      if (!pair || other->context() != stream->context()) continue;
+      if (other->capturing() == nullptr && !other->idle()) points.push_back(other->Mark());
+    }
+  }
+  for (auto& point : points) stream->Push([point] { point->Wait(); });
 }
 
 Stream* Resolve(CUstream handle) {
@@ -93,11 +117,11 @@ Stream* Resolve(CUstream handle) {
   std::lock_guard lock(The().mutex);
   if (number == 2) {
     Stream*& own = own_streams[context];
-    if (own == nullptr) own = NewStream(context, The().next_stream++);
+    if (own == nullptr) own = NewStream(context, The().next_stream++, Kind::kPerThread);
     return own;
   }
   if (context->legacy == nullptr) {
-    context->legacy = NewStream(context, 1);
+    context->legacy = NewStream(context, 1, Kind::kLegacy);
   }
   return context->legacy;
 }
@@ -106,6 +130,7 @@ template <class F>
 CUresult On(CUstream handle, F&& work) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  Synchronise(stream);
   stream->Push(std::forward<F>(work));
   return CUDA_SUCCESS;
 }
@@ -133,9 +158,14 @@ CUresult Init(unsigned) {
   The().pid = ::getpid();
   std::vector<int>& devices = The().devices;
   devices.clear();
-  const int all = Number("FAKE_CUDA_DEVICES", 1);
+  const int instances = Number("FAKE_CUDA_MIG", 0);
+  const int all = instances != 0 ? 1 : Number("FAKE_CUDA_DEVICES", 1);
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  if (visible == nullptr) {
+  if (instances != 0 && visible != nullptr && std::strncmp(visible, "MIG-", 4) == 0) {
+    for (int instance = 0; instance < instances; ++instance) {
+      if (MigName(instance) == visible) devices.push_back(instance);
+    }
+  } else if (visible == nullptr) {
     for (int device = 0; device < all; ++device) devices.push_back(device);
   } else {
     std::stringstream names(visible);
@@ -147,7 +177,7 @@ CUresult Init(unsigned) {
   return devices.empty() ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
 }
 CUresult DriverGetVersion(int* version) {
-  *version = 13000;
+  *version = Number("FAKE_CUDA_VERSION", 13000);
   return CUDA_SUCCESS;
 }
 CUresult GetErrorName(CUresult error, const char** name) {
@@ -175,7 +205,8 @@ CUresult DeviceGet(CUdevice* device, int index) {
   return CUDA_SUCCESS;
 }
 CUresult DeviceGetName(char* name, int length, CUdevice) {
-  std::snprintf(name, static_cast<size_t>(length), "Fake GPU");
+  const bool mig = Number("FAKE_CUDA_MIG", 0) != 0;
+  std::snprintf(name, static_cast<size_t>(length), mig ? "Fake GPU MIG 1g.1gb" : "Fake GPU");
   return CUDA_SUCCESS;
 }
 CUresult DeviceGetUuid(CUuuid* uuid, CUdevice device) {
@@ -199,6 +230,7 @@ CUresult DeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice) 
       *value = 0;
       return CUDA_SUCCESS;
     case 133:  // MPS
+      if (Number("FAKE_CUDA_VERSION", 13000) < 12040) return CUDA_ERROR_INVALID_VALUE;
       *value = Number("FAKE_CUDA_MPS", 0);
       return CUDA_SUCCESS;
     default:
@@ -328,6 +360,7 @@ CUresult Memcpy2DAsync(const CUDA_MEMCPY2D* asked, CUstream stream) {
 CUresult StreamSynchronize(CUstream handle) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  Synchronise(stream);
   stream->Mark()->Wait();
   return CUDA_SUCCESS;
 }
@@ -371,7 +404,7 @@ CUresult PointerGetAttribute(void* data, CUpointer_attribute attribute, CUdevice
 CUresult StreamCreateWithPriority(CUstream* stream, unsigned, int) {
   if (Now() == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   std::lock_guard lock(The().mutex);
-  *stream = reinterpret_cast<CUstream>(NewStream(Now(), The().next_stream++));
+  *stream = reinterpret_cast<CUstream>(NewStream(Now(), The().next_stream++, Kind::kMade));
   return CUDA_SUCCESS;
 }
 CUresult StreamCreate(CUstream* stream, unsigned flags) {
@@ -418,6 +451,7 @@ CUresult EventRecord(CUevent handle, CUstream stream_handle) {
   auto* event = reinterpret_cast<Event*>(handle);
   Stream* stream = Resolve(stream_handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  Synchronise(stream);
   std::lock_guard lock(event->mutex);
   event->last = stream->Mark();
   return CUDA_SUCCESS;
@@ -426,14 +460,20 @@ CUresult EventRecord(CUevent handle, CUstream stream_handle) {
 CUresult CtxRecordEvent(CUcontext context, CUevent handle) {
   auto* event = reinterpret_cast<Event*>(handle);
   std::vector<std::shared_ptr<Point>> points;
+  bool captures = false;
   {
     std::lock_guard lock(The().mutex);
     for (Stream* stream : The().streams) {
       if (stream->context() != context) continue;
-      if (stream->capturing() != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-      points.push_back(stream->Mark());
+      if (stream->capturing() != nullptr) {
+        stream->LoseCapture();
+        captures = true;
+      } else {
+        points.push_back(stream->Mark());
+      }
     }
   }
+  if (captures) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   auto all = std::make_shared<Point>();
   std::thread([points, all] {
     for (const auto& point : points) point->Wait();
@@ -464,10 +504,12 @@ CUresult EventDestroy(CUevent) { return CUDA_SUCCESS; }
 // ---- capture and graphs
 
 CUresult StreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
+  if (const CUresult failure = Failure("cuStreamIsCapturing")) return failure;
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  *status = stream->capturing() != nullptr ? CU_STREAM_CAPTURE_STATUS_ACTIVE
-                                           : CU_STREAM_CAPTURE_STATUS_NONE;
+  *status = stream->is_lost()                ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
+            : stream->capturing() != nullptr ? CU_STREAM_CAPTURE_STATUS_ACTIVE
+                                             : CU_STREAM_CAPTURE_STATUS_NONE;
   return CUDA_SUCCESS;
 }
 CUresult StreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
@@ -479,9 +521,10 @@ CUresult StreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
 CUresult StreamEndCapture(CUstream handle, CUgraph* graph) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  *graph = reinterpret_cast<CUgraph>(stream->capturing());
+  const bool is_lost = stream->is_lost();
+  *graph = is_lost ? nullptr : reinterpret_cast<CUgraph>(stream->capturing());
   stream->Capture(nullptr);
-  return CUDA_SUCCESS;
+  return is_lost ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
 }
 CUresult ThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
   static thread_local CUstreamCaptureMode mine = CU_STREAM_CAPTURE_MODE_GLOBAL;
@@ -508,8 +551,10 @@ extern "C" __attribute__((visibility("default"))) CUresult cuGetProcAddress_v2(
     all["cuCtxRecordEvent"] = reinterpret_cast<void*>(record);
     return all;
   }();
+  const char* lacks = std::getenv("FAKE_CUDA_LACKS");
   const auto entry = known.find(symbol);
-  *function = version < 12000 || entry == known.end() ? nullptr : entry->second;
+  const bool has = entry != known.end() && (lacks == nullptr || entry->first != lacks);
+  *function = version < 12000 || !has ? nullptr : entry->second;
   *found =
       *function == nullptr ? CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND : CU_GET_PROC_ADDRESS_SUCCESS;
   return CUDA_SUCCESS;

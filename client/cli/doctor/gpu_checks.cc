@@ -15,7 +15,6 @@ namespace nvcv_cached::cli {
 namespace {
 
 constexpr char kKernelDriver[] = "/proc/driver/nvidia/version";
-// Not in every cuda.h: drivers from 12.4 on tell it.
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
