@@ -13,7 +13,7 @@ MINE, YOURS = WORD, 0x11121314
 # How the memory is used and released; `gate` and `t` are there, `use(stream)` submits the work.
 USES = {
     "legacy": "use(LEGACY)\ndel t",
-    "per_thread": "s = nvcv.as_stream(PER_THREAD)\nwith s: pointer(t)\nuse(PER_THREAD)\ndel t",
+    "per_thread": "s = nvcv.as_stream(PER_THREAD)\nwith s: p = pointer(t)\nuse(PER_THREAD)\ndel t",
     "own_stream": "s = nvcv.Stream()\nwith s: p = pointer(t)\nuse(s.handle)\ndel t",
     "own_stream_dropped_first": "s = nvcv.Stream()\nwith s: p = pointer(t)\nuse(s.handle)\ndel s\ngc.collect()\ndel t",
     "handle_destroyed_after": (
@@ -42,7 +42,7 @@ USES = {
     ),
     "hit_not_handed_out_after": "p = pointer(t)\nuse(LEGACY)\ndel t\nt = tensor(BLOCK)\ndel t",
     "per_thread_released_elsewhere": (
-        "s = nvcv.as_stream(PER_THREAD)\nwith s: pointer(t)\nuse(PER_THREAD)\nbox = [t]\ndel t\nin_thread(box.clear)"
+        "s = nvcv.as_stream(PER_THREAD)\nwith s: p = pointer(t)\nuse(PER_THREAD)\nbox = [t]\ndel t\nin_thread(box.clear)"
     ),
     "per_thread_of_an_ended_thread": (
         "box = [t]\ndef work():\n    with nvcv.as_stream(PER_THREAD): p = pointer(box[0])\n    use(PER_THREAD, p)\n"
@@ -71,13 +71,7 @@ def use(stream, at=None):
     driver.fill(at or p, {MINE}, BLOCK, stream)
 """
 # What binds a stream of its own must be the first to take the pointer.
-EARLY = {
-    "legacy",
-    "legacy_released_elsewhere",
-    "per_thread",
-    "per_thread_released_elsewhere",
-    "hit_not_handed_out_after",
-}
+EARLY = {"legacy", "legacy_released_elsewhere", "hit_not_handed_out_after"}
 
 
 @pytest.mark.parametrize("how", USES)
