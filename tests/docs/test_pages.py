@@ -34,6 +34,17 @@ def test_the_tests_that_a_page_names_are_there(page):
         assert any(test.startswith(name) for test in there) if many else name in there, name
 
 
+def test_each_proof_that_a_gpu_is_done_names_its_tests():
+    page = (ROOT / "docs" / "cuda.md").read_text()
+    table = page.partition("| the owner | proof |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert len(rows) >= 14
+    there = names_of_tests()
+    for owner, _proof, tests in rows:
+        named = re.findall(r"`(\w+)`", tests)
+        assert named and not set(named) - there, owner
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(((?!https?:|mailto:)[^)]+)\)", page.read_text()):

@@ -6,14 +6,14 @@ the gate is shut, and what it writes must stay.
 """
 
 import pytest
-from workers import WORD, refuses, takes_and_keeps
+from workers import LOOK, WORD, WRITER, refuses, takes_and_keeps
 
 MINE, YOURS = WORD, 0x11121314
 
 # How the memory is used and released; `gate` and `t` are there, `use(stream)` submits the work.
 USES = {
     "legacy": "use(LEGACY)\ndel t",
-    "per_thread": "s = nvcv.as_stream(PER_THREAD)\nwith s: pointer(t)\nuse(PER_THREAD)\ndel t",
+    "per_thread": "s = nvcv.as_stream(PER_THREAD)\nwith s: p = pointer(t)\nuse(PER_THREAD)\ndel t",
     "own_stream": "s = nvcv.Stream()\nwith s: p = pointer(t)\nuse(s.handle)\ndel t",
     "own_stream_dropped_first": "s = nvcv.Stream()\nwith s: p = pointer(t)\nuse(s.handle)\ndel s\ngc.collect()\ndel t",
     "handle_destroyed_after": (
@@ -41,6 +41,20 @@ USES = {
         "    for _ in range(100):\n        u = tensor(BLOCK)\n        pointer(u)\n        del u"
     ),
     "hit_not_handed_out_after": "p = pointer(t)\nuse(LEGACY)\ndel t\nt = tensor(BLOCK)\ndel t",
+    "per_thread_released_elsewhere": (
+        "s = nvcv.as_stream(PER_THREAD)\nwith s: p = pointer(t)\nuse(PER_THREAD)\nbox = [t]\ndel t\nin_thread(box.clear)"
+    ),
+    "per_thread_of_an_ended_thread": (
+        "box = [t]\ndef work():\n    with nvcv.as_stream(PER_THREAD): p = pointer(box[0])\n    use(PER_THREAD, p)\n"
+        "del t\nin_thread(work)\nbox.clear()"
+    ),
+    # A driver gives the next stream the handle of one that was destroyed: it is another stream all the same.
+    "handle_given_to_another": (
+        "h = driver.stream()\nwith nvcv.as_stream(h): p = pointer(t)\nuse(h)\ndriver.StreamDestroy(h)\n"
+        "others = [driver.stream() for _ in range(64)]\no = h if h in others else others[0]\n"
+        "with nvcv.as_stream(o): del t"
+    ),
+    "dlpack_without_a_wait": "p = pointer(t)\nc = t.__dlpack__(stream=-1)\nuse(LEGACY)\ndel t\ndel c",
     "stream_of_an_ended_thread": (
         "box = [t]\ndef work():\n    s = nvcv.Stream()\n    with s: p = pointer(box[0])\n    use(s.handle, p)\n"
         "del t\nin_thread(work)\nbox.clear()"
@@ -57,7 +71,7 @@ def use(stream, at=None):
     driver.fill(at or p, {MINE}, BLOCK, stream)
 """
 # What binds a stream of its own must be the first to take the pointer.
-EARLY = {"legacy", "legacy_released_elsewhere", "per_thread", "hit_not_handed_out_after"}
+EARLY = {"legacy", "legacy_released_elsewhere", "hit_not_handed_out_after"}
 
 
 @pytest.mark.parametrize("how", USES)
@@ -68,6 +82,36 @@ def test_a_block_waits_for_the_work_on_it(how, one_block, client, gate):
     refuses(second)
     gate.open()
     takes_and_keeps(client(one_block, timeout=20.0))
+
+
+def test_an_event_recorded_again_ends_only_what_was_before_it(one_block, client, gate, second_gate):
+    """Two blocks, one after the other on one stream, each behind a gate of its own: the first gate frees the first alone."""
+    owner = client(one_block)
+    owner(
+        f"one, two = Gate({gate.name!r}), Gate({second_gate.name!r}); s = nvcv.Stream()\n"
+        "rest = [tensor(BLOCK) for _ in range(14)]; t, u = tensor(BLOCK), tensor(BLOCK)\n"
+        "with s: p, q = pointer(t), pointer(u)\n"
+    )
+    owner(f"with s:\n    one.hold(driver, s.handle); driver.fill(p, {MINE}, BLOCK, s.handle); del t\n")
+    refuses(client(one_block, timeout=0.5))  # by now the GPU is to report the first record
+    owner(f"with s:\n    two.hold(driver, s.handle); driver.fill(q, {MINE}, BLOCK, s.handle); del u\n")
+    gate.open()
+    takes_and_keeps(client(one_block, timeout=20.0))
+    refuses(client(one_block, timeout=0.5))
+    second_gate.open()
+    takes_and_keeps(client(one_block, timeout=20.0))
+
+
+def test_a_long_kernel_keeps_the_block_that_its_process_released(real_gpu, one_block, client):
+    pytest.importorskip("cupy")
+    owner = client(one_block)
+    assert owner(WRITER)
+    owner("del t, a")
+    refuses(client(one_block, timeout=0.5))
+    owner("with cupy.cuda.Stream(non_blocking=True) as o: stop.fill(1)")
+    heir = client(one_block, timeout=20.0)
+    takes_and_keeps(heir)
+    assert heir(LOOK) == 0
 
 
 def test_one_hung_stream_hides_no_other(one_block, client, gate):
