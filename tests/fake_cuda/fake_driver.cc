@@ -11,7 +11,8 @@
 // process sees the instance that CUDA_VISIBLE_DEVICES names, or the first;
 // FAKE_CUDA_COMPUTE_MODE (0), FAKE_CUDA_MPS (0), FAKE_CUDA_VERSION (13000); FAKE_CUDA_LACKS=NAME:
 // a driver without that function; FAKE_CUDA_FAIL=NAME:CODE makes that function fail once the file
-// FAKE_CUDA_DIR/fail exists.
+// FAKE_CUDA_DIR/fail exists, FAKE_CUDA_HOLD=NAME makes it last as long as FAKE_CUDA_DIR/hold is
+// there.
 #include <cuda.h>
 #include <unistd.h>
 
@@ -72,6 +73,11 @@ int Number(const char* name, int fallback) {
 CUresult Failure(const char* function) {
   const char* asked = std::getenv("FAKE_CUDA_FAIL");
   const char* directory = std::getenv("FAKE_CUDA_DIR");
+  const char* held = std::getenv("FAKE_CUDA_HOLD");
+  while (held != nullptr && directory != nullptr && std::strcmp(held, function) == 0 &&
+         ::access((std::string(directory) + "/hold").c_str(), F_OK) == 0) {
+    ::usleep(1000);
+  }
   if (asked == nullptr || directory == nullptr) return CUDA_SUCCESS;
   const std::string text = asked;
   const size_t colon = text.find(':');

@@ -93,6 +93,25 @@ def test_C8_FullFromOutside_WaitsForWhatDrains(place, client, gate):
     assert b(f"{fill}; result = driver.wrong_words(pointer(t), {WORD}, {64 * MIB})") == 0
 
 
+@pytest.mark.skipif(not FAKE, reason="a real driver does not wait on command")
+def test_ASlowDriverHoldsUpNobodyElse(place, client):
+    """The daemon's calls to the driver are its worker's: who needs none of them is served meanwhile."""
+    daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--slab-size=8MiB", FAKE_CUDA_HOLD="cuMemAlloc")
+    first, second = client(daemon, timeout=30.0), client(daemon, timeout=5.0)
+    first("t = tensor(4096)")
+    second("t = tensor(4096); u = tensor(1 << 20)")
+    (place.directory / "fake" / "hold").touch()
+    first.send(f"v = tensor({16 * MIB})")
+    assert not first.answers_within(0.1)
+    for n in range(20):
+        second(f"kept{n} = tensor({64 << 10})")  # misses that the pool serves
+    assert daemon.stats()["sessions"] == 2
+    client(daemon, timeout=5.0)("t = tensor(4096)")
+    assert not first.answers_within(0)
+    (place.directory / "fake" / "hold").unlink()
+    first.answer()
+
+
 # ---- domains
 
 
