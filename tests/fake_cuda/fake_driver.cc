@@ -11,7 +11,8 @@
 // process sees the instance that CUDA_VISIBLE_DEVICES names, or the first;
 // FAKE_CUDA_COMPUTE_MODE (0), FAKE_CUDA_MPS (0), FAKE_CUDA_VERSION (13000); FAKE_CUDA_LACKS=NAME:
 // a driver without that function; FAKE_CUDA_FAIL=NAME:CODE makes that function fail once the file
-// FAKE_CUDA_DIR/fail exists, FAKE_CUDA_HOLD=NAME makes it last as long as FAKE_CUDA_DIR/hold is there.
+// FAKE_CUDA_DIR/fail exists, FAKE_CUDA_HOLD=NAME makes it last as long as FAKE_CUDA_DIR/hold is
+// there.
 #include <cuda.h>
 #include <unistd.h>
 

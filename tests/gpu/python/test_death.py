@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from gpu_daemon import FAKE, eventually
-from workers import LOOK, WORD, WRITER, refuses, takes_and_keeps
+from workers import LOOK, WORD, refuses, takes_and_keeps, writer
 
 EXECUTABLE = os.path.realpath(sys.executable)
 
@@ -35,10 +35,12 @@ def test_an_owner_killed_in_its_work_leaves_the_block(submitted, one_block, clie
     takes_and_keeps(client(one_block, timeout=20.0))
 
 
-def test_an_owner_stopped_and_killed_in_its_work_leaves_the_block(submitted, one_block, client):
-    submitted.stop()
+def test_an_owner_stopped_and_killed_in_its_work_leaves_the_block(one_block, client, gate):
+    owner = client(one_block)
+    owner(SUBMIT.format(gate.name))
+    owner.stop()
     refuses(client(one_block, timeout=0.5))
-    submitted.kill()
+    owner.kill()
     takes_and_keeps(client(one_block, timeout=20.0))
 
 
@@ -125,7 +127,7 @@ def test_an_owner_stopped_right_after_the_release_is_waited_for(one_block, clien
 def test_a_killed_writer_writes_into_nobodys_memory(forked, real_gpu, one_block, client):
     pytest.importorskip("cupy")
     owner = client(one_block)
-    assert owner(WRITER)
+    assert owner(writer())
     child = fork_in(owner) if forked else None
     owner.kill()
     if child:
@@ -140,7 +142,7 @@ def test_a_killed_writers_child_without_descriptors_keeps_no_kernel(real_gpu, on
     """A child that closed all it inherited holds no copy of the descriptor socket, and must hold no kernel either."""
     pytest.importorskip("cupy")
     owner = client(one_block)
-    assert owner(WRITER)
+    assert owner(writer())
     child = fork_in(owner, "os.closerange(0, 65536)")
     try:
         eventually(lambda: not os.listdir(f"/proc/{child}/fd"), "the child has closed them")

@@ -60,10 +60,7 @@ for line in sys.stdin:
     print(json.dumps(answer), flush=True)
 """
 
-# Writes its word over the whole block until it is told to stop, or its process is gone.
 WRITER = """
-import cupy
-stop = cupy.zeros(1, cupy.int32)
 kernel = cupy.RawKernel(r'''
 extern "C" __global__ void write(volatile unsigned* block, long long words, volatile int* stop) {
   const long long step = (long long)gridDim.x * blockDim.x;
@@ -79,6 +76,15 @@ with s:
     kernel((64,), (256,), (a.view(cupy.uint32), BLOCK // 4, stop))
 result = True
 """
+
+
+def writer(gate=None):
+    """A kernel that writes its word over the whole block until the gate is open, or its process is gone."""
+    if gate is None:
+        return "import cupy\nstop = cupy.zeros(1, cupy.int32)\n" + WRITER
+    opened = f"gate = Gate({gate.name!r})\nstop = numpy.uint64(gate.on_gpu(driver))\n"
+    return "import cupy, numpy\n" + opened + WRITER
+
 
 # Whether somebody still writes: looked at again and again, for as long as a kernel would need to show itself.
 LOOK = """
