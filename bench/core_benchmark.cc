@@ -156,8 +156,8 @@ void ReadMap(Books& books, std::mutex& lock, const std::vector<SessionId>& sessi
   }
 }
 
-// One reader without a pause beside one client that misses: "longest_ms" is the worst miss, its wait
-// for the lock with it. A reader in the daemon also rests after each map for as long as it took.
+// One reader without a pause beside one client that misses: "longest_ms" is the worst miss, its
+// wait for the lock with it. A reader in the daemon also rests after each map as long as it took.
 void ReclaimWhileTheMapIsRead(benchmark::State& state) {
   Crowd crowd;
   std::mutex lock;

@@ -187,7 +187,8 @@ def test_M3_ForeignIsExactInANetworkOfItsOwn(workshop):
     """What a client that found the new daemon let go of counts no more, though its process lives."""
     daemon = with_own_network(workshop.daemon(slab_size=16 * MIB))
     a, b = daemon.probe("a"), daemon.probe("b")
-    old, other = a.buffer(MIB), b.buffer(MIB)  # of one slab
+    old = a.buffer(MIB)
+    b.buffer(MIB)  # of the same slab
     daemon.kill()
     daemon.start()
     new = eventually(lambda: try_buffer(a, MIB), "the new daemon serves")
