@@ -314,4 +314,5 @@ int Main(int argc, char** argv, char** variables) {
 }  // namespace
 }  // namespace nvcv_cached::server
 
+// NOLINTNEXTLINE(bugprone-exception-escape): without memory it ends, whoever catches
 int main(int argc, char** argv) { return nvcv_cached::server::Main(argc, argv, environ); }

@@ -106,6 +106,7 @@ bool Connections::Full(uid_t uid) const {
   return found != counts_.end() && found->second >= max / 2;
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): of one type with TakeDescriptor
 void Connections::TakeSession(UniqueFd socket, std::shared_ptr<Peer> peer) {
   UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy || Full(peer->uid)) {

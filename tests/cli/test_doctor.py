@@ -259,7 +259,9 @@ def test_socket_ThatNobodyListensOn(surgery):
 def test_socket_ThatOneMayNotOpen(surgery, daemon):
     daemon.directory.chmod(0o755)
     found = surgery.verdict("socket", "FAIL", "--address", daemon.socket, user=12001, group=12001)
-    assert "uid 12001" in found["text"] and found["hint"], found
+    assert found["text"].startswith(f"{daemon.socket}: you are uid 12001") and found["hint"], found
+    # It is there: to start another one is no way out.
+    assert "daemon" not in surgery.findings("--address", daemon.socket, user=12001, group=12001)
 
 
 # ---- a daemon
