@@ -1,7 +1,8 @@
-// What a program on shared memory or plain memory has today, behind one call each: the peers of the benchmarks.
+// What a program on shared memory or plain memory has today, behind one call each: the peers of the
+// benchmarks.
 //
-// Each is a type with `static Memory Make(size_t)`, where Memory gives its bytes back when it is destroyed.
-// The memory is private to the caller; thread-safe.
+// Each is a type with `static Memory Make(size_t)`, where Memory gives its bytes back when it is
+// destroyed. The memory is private to the caller; thread-safe.
 #pragma once
 
 #include <fcntl.h>

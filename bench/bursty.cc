@@ -1,9 +1,10 @@
-// One of several bursty processes: works in bursts on a window of random images and rests in between.
+// One of several bursty processes: works in bursts on a window of random images and rests in
+// between.
 //
 //   bursty SEED BURSTS BURST_MS REST_MS PHASE_MS
 //
-// A burst makes images, writes each page of them, and drops them again; between bursts everything is idle. Prints
-// one line of JSON at the end: images, microseconds per image, hits and misses.
+// A burst makes images, writes each page of them, and drops them again; between bursts everything
+// is idle. Prints one line of JSON at the end: images, microseconds per image, hits and misses.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

@@ -1,8 +1,9 @@
-// The daemon's core alone: what it costs to find and take the least recently used idle lease among 100,000.
+// The daemon's core alone: what it costs to find and take the least recently used idle lease among
+// 100,000.
 //
-// Four sessions of 25,000 idle leases each, the limit exactly met: each Acquire has to take one victim first.
-// "Stale" has had every lease used once more since the daemon last looked, the worst case for its record.
-// No daemon needed. Names are read by bench/run.py; keep them.
+// Four sessions of 25,000 idle leases each, the limit exactly met: each Acquire has to take one
+// victim first. "Stale" has had every lease used once more since the daemon last looked, the worst
+// case for its record. No daemon needed. Names are read by bench/run.py; keep them.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>

@@ -2,10 +2,11 @@
 //
 //   frontier ALLOCATOR IMAGES SEED      ALLOCATOR: cached, malloc, memfd, shm_open
 //
-// Touches one byte of each page of every image, as any use of it would, outside of the time that counts for
-// the pages that are there already: the time of a page's first touch belongs to the allocator. Prints one line
-// of JSON: microseconds per image (make, first touch, drop), peak bytes live, and for malloc the peak resident
-// bytes. What `cached` holds is in the daemon's books; the caller asks there.
+// Touches one byte of each page of every image, as any use of it would, outside of the time that
+// counts for the pages that are there already: the time of a page's first touch belongs to the
+// allocator. Prints one line of JSON: microseconds per image (make, first touch, drop), peak bytes
+// live, and for malloc the peak resident bytes. What `cached` holds is in the daemon's books; the
+// caller asks there.
 #include <malloc.h>
 #include <sys/resource.h>
 

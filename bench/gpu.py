@@ -5,6 +5,7 @@
 A peer that is not installed has no row. Where the driver runs no kernels (the fake one) there are no busy rows.
 """
 
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -46,6 +47,7 @@ def objects(report):
     row("C++ hit among 1,000 idle specs", "HitAmong1000", "Hit/threads:1", budget_ratio=1.25)
     row("C++ hit, handed out", "HitHandedOut/threads:1", "MallocAsyncFreeAsync/threads:1", budget=0.35, budget_ratio=1)
     row("the same, against cudaMalloc + cudaFree", "HitHandedOut/threads:1", "MallocFree")
+    row("the same, against its event record alone", "HitHandedOut/threads:1", "EventRecord")
     row("the same, in turn on two streams", "HitOnAnotherStream", "MallocAsyncFreeAsync/threads:1")
     for threads in (4, 16):
         for name, kind in (("not handed out", "Hit"), ("handed out", "HitHandedOut")):
@@ -64,9 +66,12 @@ def objects(report):
                 )  # fmt: skip
     row("C++ hit, GPU busy", "HitBusy", "MallocAsyncFreeAsyncBusy", budget=0.060)
     row("C++ hit, handed out, GPU busy", "HitHandedOutBusy", "MallocAsyncFreeAsyncBusy", budget=0.35, budget_ratio=1)
+    row("the same, against its event record alone", "HitHandedOutBusy", "EventRecordBusy")
     row("random shapes in C++, handed out", "RandomShapes", "RandomShapesMallocAsync")
     row("miss that the pool serves", "Miss", "MallocFree", budget_ratio=1)
+    row("the same, against cudaMallocAsync + cudaFreeAsync", "Miss", "MallocAsyncFreeAsync/threads:1")
     row("the same, GPU busy", "MissBusy", "MallocFreeBusy", budget_ratio=1, headline=True)
+    row("the same, GPU busy, against cudaMallocAsync + cudaFreeAsync", "MissBusy", "MallocAsyncFreeAsyncBusy")
     row("the same, GPU busy, against idle", "MissBusy", "Miss", budget_ratio=1.25)
     row("64 misses of one small spec, each", "MissesInARow", each=64, budget=10)
     if "OverTheLimitBusy" in rows:
@@ -101,6 +106,10 @@ def python(report):
     against("Python hit, handed out", t["one_shape"], ours="ours, handed out")
     report.row("Python random shapes", t["random"]["ours"], "us", how=how, budget=1.0)
     against("Python random shapes", t["random"])
+    missed = t["misses"]
+    beside = {"peer": ("cvcuda.Tensor at limit 0", missed["cvcuda.Tensor"])} if "cvcuda.Tensor" in missed else {}
+    report.row("Python miss that the pool serves", missed["ours"], "us", how=how, **beside)
+    against("the same, beside others' hits", t["one_shape"] | {"ours": missed["ours"]})
     for kind, times in t["classes"].items():
         peer = {"peer": (f"cvcuda.{kind}", times["cvcuda"])} if "cvcuda" in times else {}
         report.row(f"Python hit, {kind}", times["nvcv_cached"], "us", how=how, **peer)
@@ -132,6 +141,8 @@ def first(report, processes=5):
     attached = {}
     with Daemon(device=DEVICE) as daemon:
         makers = [name for name in ("ours", *PEERS[:3]) if name == "ours" or maker(name)]
+        if importlib.util.find_spec("rmm"):  # its pool would stay in this process
+            makers.append("RMM's pool")
         for what, more in (
             ("first object of a new process, with its import", []),
             ("first object, import and GPU context being there", ["ready"]),

@@ -48,6 +48,17 @@ void HitHandedOut(benchmark::State& state) {
 }
 BENCHMARK(HitHandedOut)->ThreadRange(1, 16)->UseRealTime();
 
+// What the driver takes of that: the one event that a release records.
+void EventRecord(benchmark::State& state) {
+  CUstream stream = OwnStream();
+  CUevent event = nullptr;
+  Cuda().EventCreate(&event, CU_EVENT_DISABLE_TIMING);
+  for (auto _ : state) Cuda().EventRecord(event, stream);
+  Cuda().StreamSynchronize(stream);
+  Cuda().EventDestroy(event);
+}
+BENCHMARK(EventRecord);
+
 // The rest of a thread's cache: 1,000 specs that nobody asks for.
 void HitAmong1000(benchmark::State& state) {
   OwnStream();
@@ -107,6 +118,13 @@ void HitHandedOutBusy(benchmark::State& state) {
   HitHandedOut(state);
 }
 BENCHMARK(HitHandedOutBusy);
+
+void EventRecordBusy(benchmark::State& state) {
+  Busy busy;
+  NEEDS_BUSY_GPU(state, busy);
+  EventRecord(state);
+}
+BENCHMARK(EventRecordBusy);
 
 void MallocAsyncFreeAsyncBusy(benchmark::State& state) {
   Busy busy;

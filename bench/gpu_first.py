@@ -13,7 +13,13 @@ import gpu_makers
 import numpy as np
 
 SHAPE, KIND = (1000, 1000, 3), np.dtype("f4")
-MODULES = {"ours": "nvcv_cached", "torch.empty": "torch", "cupy.empty": "cupy", "cvcuda.Tensor": "cvcuda"}
+MODULES = {
+    "ours": "nvcv_cached",
+    "torch.empty": "torch",
+    "cupy.empty": "cupy",
+    "cvcuda.Tensor": "cvcuda",
+    "RMM's pool": "rmm",
+}
 
 
 def main():

@@ -67,6 +67,16 @@ def among(name, make, specs=1000):
     return statistics.median(timed(make, [SHAPE] * CALLS) for _ in range(rounds))
 
 
+def without_a_cache(name, make, calls=100):
+    """At a limit of 0: each of ours is a miss that the pool serves, each of CV-CUDA's goes to the driver."""
+    module = __import__("nvcv_cached" if name == "ours" else "cvcuda")
+    before = module.get_cache_limit_inbytes()
+    module.set_cache_limit_inbytes(0)
+    us = statistics.median(timed(make, [SHAPE] * calls) for _ in range(5))
+    module.set_cache_limit_inbytes(before)
+    return us
+
+
 def over_the_limit(name, make, busy, shapes):
     """p50, p99 and the worst of single calls, on the default stream: the current one of who says nothing."""
     module = __import__("nvcv_cached" if name == "ours" else "cvcuda")
@@ -130,6 +140,7 @@ def main():
         if name != "object"
     }
     searched = [name for name in ("ours", "cvcuda.Tensor") if name in makers]
+    result["misses"] = {name: without_a_cache(name, makers[name]) for name in searched}
     if busy:
         result["over"] = {name: over_the_limit(name, makers[name], busy, shapes) for name in searched}
     result["among_1000"] = {name: among(name, makers[name]) for name in searched}

@@ -122,7 +122,8 @@ void RandomShapes(benchmark::State& state) {
 }
 BENCHMARK(RandomShapes)->UseRealTime();
 
-// The first object of a new thread whose process has the spec idle in the depot. Timed inside the thread.
+// The first object of a new thread whose process has the spec idle in the depot. Timed inside the
+// thread.
 void NewThreadFromDepot(benchmark::State& state) {
   std::thread([] { Buffer frame(kBytes); }).join();
   for (auto _ : state) {

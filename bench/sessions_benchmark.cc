@@ -1,5 +1,5 @@
-// Many sessions at one daemon: opens COUNT of them from this process, says how long it took, waits for a line on
-// standard input, and ends without a word, as a killed client would.
+// Many sessions at one daemon: opens COUNT of them from this process, says how long it took, waits
+// for a line on standard input, and ends without a word, as a killed client would.
 //
 //   sessions_benchmark SOCKET COUNT
 //

@@ -1,8 +1,9 @@
-// The random image trace that allocators are compared on: a window of live images of random sizes between
-// 480 x 640 and 2160 x 3840, three bytes a pixel; each step drops a random one and makes a new one.
+// The random image trace that allocators are compared on: a window of live images of random sizes
+// between 480 x 640 and 2160 x 3840, three bytes a pixel; each step drops a random one and makes a
+// new one.
 //
-// The same seed gives the same trace, so that every allocator sees the same requests in the same order.
-// Not thread-safe.
+// The same seed gives the same trace, so that every allocator sees the same requests in the same
+// order. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,8 @@ class ImageTrace {
  public:
   explicit ImageTrace(uint64_t seed) : random_(seed) {}
 
-  // The size of the next image. Every 16th is one of a few common sizes, as video frames among photographs.
+  // The size of the next image. Every 16th is one of a few common sizes, as video frames among
+  // photographs.
   ImageSize Next() {
     if (Below(16) == 0) {
       constexpr ImageSize kCommon[] = {{480, 640}, {720, 1280}, {1080, 1920}, {2160, 3840}};

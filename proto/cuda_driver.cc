@@ -45,9 +45,6 @@ absl::Status LoadInto(CudaDriver& driver) {
   if (!Find(get, "cu" #Name, driver.Name)) return TooOld("it has no cu" #Name);
   NVCV_CACHED_CUDA_FUNCTIONS(NVCV_CACHED_CUDA_FIND)
 #undef NVCV_CACHED_CUDA_FIND
-  if (!Find(get, "cuStreamGetCaptureInfo", driver.StreamGetCaptureInfo)) {
-    return TooOld("it has no cuStreamGetCaptureInfo");
-  }
   CUdriverProcAddressQueryResult found = CU_GET_PROC_ADDRESS_SUCCESS;
   void* record = nullptr;
   if (get("cuCtxRecordEvent", &record, 12050, CU_GET_PROC_ADDRESS_LEGACY_STREAM, &found) ==

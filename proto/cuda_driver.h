@@ -23,39 +23,36 @@
   X(Init) X(DriverGetVersion) X(GetErrorName) X(GetErrorString) \
   X(DeviceGetCount) X(DeviceGet) X(DeviceGetName) X(DeviceGetUuid) X(DeviceGetAttribute) \
   X(DeviceTotalMem) X(DeviceGetPCIBusId) \
-  X(DevicePrimaryCtxRetain) X(DevicePrimaryCtxRelease) X(DevicePrimaryCtxGetState) \
+  X(DevicePrimaryCtxRetain) X(DevicePrimaryCtxRelease) \
   X(DevicePrimaryCtxSetFlags) X(DevicePrimaryCtxReset) \
   X(CtxGetCurrent) X(CtxSetCurrent) X(CtxPushCurrent) X(CtxPopCurrent) X(CtxGetDevice) \
-  X(CtxGetId) X(CtxSetLimit) X(CtxGetLimit) X(CtxSynchronize) \
+  X(CtxGetId) X(CtxSetLimit) \
   X(MemAlloc) X(MemFree) X(MemGetInfo) X(MemGetAddressRange) X(MemAllocAsync) X(MemFreeAsync) \
-  X(MemAllocHost) X(MemFreeHost) \
-  X(MemsetD8) X(MemsetD32) X(MemsetD8Async) X(MemsetD32Async) \
-  X(MemcpyDtoH) X(MemcpyHtoD) X(MemcpyDtoD) X(MemcpyDtoHAsync) X(MemcpyHtoDAsync) \
-  X(MemcpyDtoDAsync) X(Memcpy2DAsync) X(MemHostRegister) X(MemHostUnregister) X(MemHostGetDevicePointer) \
+  X(MemsetD8) X(MemsetD8Async) X(MemsetD32Async) \
+  X(MemcpyDtoH) X(MemcpyHtoD) X(MemcpyDtoHAsync) \
+  X(Memcpy2DAsync) X(MemHostRegister) X(MemHostGetDevicePointer) \
   X(IpcGetMemHandle) X(IpcOpenMemHandle) X(IpcCloseMemHandle) X(PointerGetAttribute) \
   X(StreamCreate) X(StreamCreateWithPriority) X(StreamDestroy) X(StreamSynchronize) \
-  X(StreamQuery) X(StreamGetId) X(StreamGetCtx) X(StreamIsCapturing) X(StreamWaitEvent) \
-  X(StreamWriteValue32) X(StreamWriteValue64) X(StreamWaitValue32) X(LaunchHostFunc) \
+  X(StreamGetId) X(StreamGetCtx) X(StreamIsCapturing) X(StreamWaitEvent) \
+  X(StreamWriteValue64) X(StreamWaitValue32) X(LaunchHostFunc) \
   X(StreamBeginCapture) X(StreamEndCapture) X(ThreadExchangeStreamCaptureMode) \
-  X(EventCreate) X(EventRecord) X(EventQuery) X(EventSynchronize) X(EventElapsedTime) \
+  X(EventCreate) X(EventRecord) X(EventQuery) \
   X(EventDestroy) \
-  X(UserObjectCreate) X(UserObjectRetain) X(UserObjectRelease) X(GraphRetainUserObject) \
-  X(GraphInstantiateWithFlags) X(GraphLaunch) X(GraphDestroy) X(GraphExecDestroy) \
-  X(ModuleLoadData) X(ModuleUnload) X(ModuleGetFunction) X(LaunchKernel)
+  X(ModuleLoadData) X(ModuleGetFunction) X(LaunchKernel)
 // clang-format on
 
 namespace nvcv_cached {
+
+// CU_DEVICE_ATTRIBUTE_MPS_ENABLED, which headers before 12.4 do not have. (Drivers before that
+// answer with an error.)
+inline constexpr auto kMpsEnabled = static_cast<CUdevice_attribute>(133);
 
 struct CudaDriver {
 #define NVCV_CACHED_CUDA_MEMBER(Name) decltype(&::cu##Name) Name = nullptr;
   NVCV_CACHED_CUDA_FUNCTIONS(NVCV_CACHED_CUDA_MEMBER)
 #undef NVCV_CACHED_CUDA_MEMBER
 
-  // Newer headers give these names to later variants.
-  using GetCaptureInfo = CUresult(CUDAAPI*)(CUstream, CUstreamCaptureStatus*, cuuint64_t* id,
-                                            CUgraph*, const CUgraphNode** dependencies,
-                                            size_t* count);
-  GetCaptureInfo StreamGetCaptureInfo = nullptr;
+  // Newer headers give this name to a later variant.
   using RecordOnContext = CUresult(CUDAAPI*)(CUcontext, CUevent);
   RecordOnContext CtxRecordEvent = nullptr;  // optional: drivers from 12.5 on
 

@@ -163,8 +163,8 @@ class Family {
   bool leaving_ = false;
 };
 
-int Fail(ExitCode code, const char* event, std::string error) {
-  LogError(Event(event).With("exit", static_cast<int>(code)).With("error", std::move(error)));
+int Fail(ExitCode code, const char* event, const std::string& error) {
+  LogError(Event(event).With("exit", static_cast<int>(code)).With("error", error));
   return code;
 }
 

@@ -39,7 +39,7 @@ pid_t Target() {
 
 // Uses up one number.
 pid_t SpendPid() {
-  const pid_t child = ::vfork();
+  const pid_t child = ::vfork();  // NOLINT: it does nothing but end
   if (child == 0) ::_exit(0);
   if (child > 0) ::waitpid(child, nullptr, 0);
   return child;

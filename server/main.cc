@@ -296,7 +296,7 @@ int Main(int argc, char** argv, char** variables) {
   const absl::StatusOr<DaemonSettings> settings = reader.Read(device->info);
   if (!settings.ok()) return Usage(settings.status());
   if (command_line.check_config) {
-    std::fputs(Describe(*settings).c_str(), stdout);
+    std::fputs(Describe(*settings, reader.unknown_variables()).c_str(), stdout);
     return kStopped;
   }
   const std::shared_ptr<LogSink> log =
@@ -314,4 +314,5 @@ int Main(int argc, char** argv, char** variables) {
 }  // namespace
 }  // namespace nvcv_cached::server
 
+// NOLINTNEXTLINE(bugprone-exception-escape): without memory it ends, whoever catches
 int main(int argc, char** argv) { return nvcv_cached::server::Main(argc, argv, environ); }

@@ -14,13 +14,15 @@ using Json = nlohmann::ordered_json;
 void Clear(const GlobalOptions& options, uint64_t session) {
   std::vector<Json> answers;
   std::string said;
-  for (const Daemon& daemon : DaemonsToChange(options)) {
+  const std::vector<Daemon> daemons = DaemonsToChange(options);
+  for (const Daemon& daemon : daemons) {
     v1::ClearRequest request;
     request.set_session(session);
     const auto reply = daemon.Call(&v1::Admin::Stub::Clear, request);
-    answers.push_back({{"items", reply.items()}, {"bytes", reply.bytes()}});
-    said +=
-        "cleared " + std::to_string(reply.items()) + " items (" + FormatSize(reply.bytes()) + ")\n";
+    answers.push_back(
+        {{"items", reply.items()}, {"bytes", reply.bytes()}, {"socket", daemon.socket()}});
+    said += Whose(daemon, daemons) + "cleared " + std::to_string(reply.items()) + " items (" +
+            FormatSize(reply.bytes()) + ")\n";
   }
   if (options.output == Output::kJson) return Print(std::move(answers));
   Print(said);
@@ -38,14 +40,16 @@ void Trim(const GlobalOptions& options, const std::string& text) {
   }
   std::vector<Json> answers;
   std::string said;
-  for (const Daemon& daemon : DaemonsToChange(options)) {
+  const std::vector<Daemon> daemons = DaemonsToChange(options);
+  for (const Daemon& daemon : daemons) {
     v1::TrimRequest request;
     request.set_target_bytes(target);
     const auto reply = daemon.Call(&v1::Admin::Stub::Trim, request);
     answers.push_back({{"freed_bytes", reply.freed_bytes()},
                        {"retiring_bytes", reply.retiring_bytes()},
-                       {"evicted_items", reply.evicted_items()}});
-    said += "gave back " + FormatSize(reply.freed_bytes()) + ", " +
+                       {"evicted_items", reply.evicted_items()},
+                       {"socket", daemon.socket()}});
+    said += Whose(daemon, daemons) + "gave back " + FormatSize(reply.freed_bytes()) + ", " +
             FormatSize(reply.retiring_bytes()) + " more when clients have unmapped it; evicted " +
             std::to_string(reply.evicted_items()) + " idle items\n";
   }
@@ -53,13 +57,19 @@ void Trim(const GlobalOptions& options, const std::string& text) {
   Print(said);
 }
 
-void SayHolders(const GlobalOptions& options, const std::string& state,
-                const std::vector<v1::DrainReply>& replies) {
+// Of drain and undrain: the state that they bring about, and who holds memory then.
+template <class Request>
+void ChangeState(const GlobalOptions& options, const std::string& state,
+                 grpc::Status (v1::Admin::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                         v1::DrainReply*)) {
   std::vector<Json> answers;
   std::string said;
-  for (const v1::DrainReply& reply : replies) {
+  const std::vector<Daemon> daemons = DaemonsToChange(options);
+  for (const Daemon& daemon : daemons) {
+    const v1::DrainReply reply = daemon.Call(method, Request());
     Json holders = Json::array();
-    said += state + "; " + std::to_string(reply.holders_size()) + " sessions hold memory\n";
+    said += Whose(daemon, daemons) + state + "; " + std::to_string(reply.holders_size()) +
+            " sessions hold memory\n";
     for (const v1::SessionInfo& holder : reply.holders()) {
       holders.push_back({{"id", holder.id()},
                          {"pid", holder.pid()},
@@ -68,26 +78,11 @@ void SayHolders(const GlobalOptions& options, const std::string& state,
       said += "  " + Escaped(holder.name()) + " pid " + std::to_string(holder.pid()) + " " +
               FormatSize(holder.in_use_bytes()) + "\n";
     }
-    answers.push_back({{"state", state}, {"holders", std::move(holders)}});
+    answers.push_back(
+        {{"state", state}, {"holders", std::move(holders)}, {"socket", daemon.socket()}});
   }
   if (options.output == Output::kJson) return Print(std::move(answers));
   Print(said);
-}
-
-void Drain(const GlobalOptions& options) {
-  std::vector<v1::DrainReply> replies;
-  for (const Daemon& daemon : DaemonsToChange(options)) {
-    replies.push_back(daemon.Call(&v1::Admin::Stub::Drain, v1::DrainRequest()));
-  }
-  SayHolders(options, "draining", replies);
-}
-
-void Undrain(const GlobalOptions& options) {
-  std::vector<v1::DrainReply> replies;
-  for (const Daemon& daemon : DaemonsToChange(options)) {
-    replies.push_back(daemon.Call(&v1::Admin::Stub::Undrain, v1::UndrainRequest()));
-  }
-  SayHolders(options, "serving", replies);
 }
 
 }  // namespace
@@ -107,9 +102,9 @@ void AddChangeCommands(CLI::App& app, const GlobalOptions& options) {
   trim->callback([&options, size] { Trim(options, *size); });
 
   app.add_subcommand("drain", "No new sessions; idle memory goes back; shows who still holds what")
-      ->callback([&options] { Drain(options); });
+      ->callback([&options] { ChangeState(options, "draining", &v1::Admin::Stub::Drain); });
   app.add_subcommand("undrain", "Takes new sessions again")->callback([&options] {
-    Undrain(options);
+    ChangeState(options, "serving", &v1::Admin::Stub::Undrain);
   });
 }
 

@@ -11,7 +11,9 @@
 #include "absl/status/statusor.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
+#include "proto/cuda_driver.h"
 #include "proto/socket_paths.h"
+#include "proto/units.h"
 
 namespace nvcv_cached::cli {
 
@@ -21,8 +23,7 @@ namespace {
   throw Failure(
       ExitCode::kNoDaemon, "no_daemon",
       "no nvcv-cached" + (wanted.empty() ? "" : " for " + wanted) + " (looked in " + looked + ")",
-      "nvcv-cachectl start, or sudo systemctl start nvcv-cached@" +
-          (wanted.empty() ? "host" : wanted));
+      StartHint(wanted));
 }
 
 client::Connected Connect(const std::string& path, std::chrono::milliseconds timeout) {
@@ -34,7 +35,7 @@ client::Connected Connect(const std::string& path, std::chrono::milliseconds tim
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
       throw Failure(ExitCode::kNoDaemon, "no_daemon", "no nvcv-cached at " + path + ": " + message,
-                    "nvcv-cachectl start, or sudo systemctl start nvcv-cached@host");
+                    StartHint(""));
     case absl::StatusCode::kPermissionDenied:
       throw Failure(ExitCode::kNotPermitted, "permission_denied", message, client::HintOf(status));
     case absl::StatusCode::kDeadlineExceeded:
@@ -66,6 +67,28 @@ Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
   arguments.SetMaxReceiveMessageSize(-1);  // a report has as many rows as there are leases
   stub_ = v1::Admin::NewStub(grpc::CreateCustomInsecureChannelFromFd(
       "nvcv-cached", connected.socket.release(), arguments));
+}
+
+std::string Daemon::device() const { return std::filesystem::path(socket_).stem(); }
+
+void Daemon::Fail(const grpc::Status& status) const {
+  if (status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED) {
+    throw Failure::Of(status, socket_);
+  }
+  throw Failure(ExitCode::kNotServing, "no_answer",
+                socket_ + ": no answer in " + FormatDuration(timeout_) + " from " +
+                    client::DescribeProcess(pid_),
+                "check that process, or raise --timeout");
+}
+
+std::string Whose(const Daemon& daemon, const std::vector<Daemon>& daemons) {
+  return daemons.size() > 1 ? daemon.device() + ": " : "";
+}
+
+std::string StartHint(const std::string& device) {
+  const std::string usual = CudaDriver::IsInstalled() ? "cuda:0" : "host";
+  return "nvcv-cachectl start, or sudo systemctl start nvcv-cached@" +
+         (device.empty() ? usual : device);
 }
 
 bool Names(const std::string& name, const std::string& device, int index) {

@@ -24,6 +24,8 @@ class Daemon {
   Daemon(std::string socket, std::chrono::milliseconds timeout);
 
   const std::string& socket() const { return socket_; }
+  // The device that its socket is named after, for people who see several daemons.
+  std::string device() const;
   // Of the listening process, as the kernel says; 0 when it lives in another PID namespace.
   pid_t pid() const { return pid_; }
 
@@ -35,7 +37,7 @@ class Daemon {
     context.set_deadline(std::chrono::system_clock::now() + timeout_);
     Reply reply;
     const grpc::Status status = ((*stub_).*method)(&context, request, &reply);
-    if (!status.ok()) throw Failure::Of(status, socket_);
+    if (!status.ok()) Fail(status);
     return reply;
   }
 
@@ -47,11 +49,19 @@ class Daemon {
   v1::Stats Stats() const { return Call(&v1::Admin::Stub::GetStats, v1::GetStatsRequest()); }
 
  private:
+  [[noreturn]] void Fail(const grpc::Status& status) const;
+
   std::string socket_;
   pid_t pid_ = 0;
   std::chrono::milliseconds timeout_;
   std::unique_ptr<v1::Admin::Stub> stub_;
 };
+
+// "cuda:0: " before what one of several daemons says, nothing where there is one.
+std::string Whose(const Daemon& daemon, const std::vector<Daemon>& daemons);
+
+// How to start the daemon of a device; of "" that of the first GPU, without a driver the host's.
+std::string StartHint(const std::string& device);
 
 // Whether -d NAME means the device with this id, at this index of nvidia-smi (-1: host).
 bool Names(const std::string& name, const std::string& device, int index);

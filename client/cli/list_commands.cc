@@ -21,6 +21,11 @@ Tone ToneOf(const v1::SessionInfo& session) {
   return session.process_state() == "T" ? Tone::kNotice : Tone::kPlain;
 }
 
+// Whose the rows are, where there are several daemons: ids are each one's own.
+Column DeviceColumn(const std::vector<Daemon>& daemons) {
+  return {"DEVICE", "device", /*right=*/false, /*wide=*/daemons.size() < 2};
+}
+
 // All daemons' rows in one table.
 void Show(Table& table, const GlobalOptions& options) {
   table.Arrange(options);
@@ -29,7 +34,9 @@ void Show(Table& table, const GlobalOptions& options) {
 }
 
 void Sessions(const GlobalOptions& options) {
-  Table table({{"ID", "id", true},
+  const std::vector<Daemon> daemons = DaemonsToRead(options);
+  Table table({DeviceColumn(daemons),
+               {"ID", "id", true},
                {"PID", "pid", true},
                {"USER", "user"},
                {"NAME", "name"},
@@ -44,7 +51,7 @@ void Sessions(const GlobalOptions& options) {
                {"CACHED", "cache_bytes", true, true},
                {"QUARANTINED", "quarantined_bytes", true, true},
                {"DOMAIN", "domain", false, true}});
-  for (const Daemon& daemon : DaemonsToRead(options)) {
+  for (const Daemon& daemon : daemons) {
     const auto reply = daemon.Call(&v1::Admin::Stub::ListSessions, v1::ListSessionsRequest());
     for (const v1::SessionInfo& s : reply.sessions()) {
       Json extra{{"uid", s.uid()},
@@ -54,11 +61,12 @@ void Sessions(const GlobalOptions& options) {
                  {"limit_bytes", s.has_limit_bytes() ? Json(s.limit_bytes()) : Json()},
                  {"socket", daemon.socket()}};
       table.Add(
-          {Number(s.id()), Number(static_cast<uint64_t>(s.pid())), Text(client::UserName(s.uid())),
-           Text(s.name()), Text(s.process_state(), ToneOf(s)), Seconds(s.age_seconds()),
-           Bytes(s.in_use_bytes()), Bytes(s.idle_bytes()), Number(s.leases()),
-           Percent(s.hits(), s.hits() + s.misses()), Seconds(s.last_seen_seconds()),
-           Text(s.state()), Bytes(s.cache_bytes()), Bytes(s.quarantined_bytes()), Text(s.domain())},
+          {Text(daemon.device()), Number(s.id()), Number(static_cast<uint64_t>(s.pid())),
+           Text(client::UserName(s.uid())), Text(s.name()), Text(s.process_state(), ToneOf(s)),
+           Seconds(s.age_seconds()), Bytes(s.in_use_bytes()), Bytes(s.idle_bytes()),
+           Number(s.leases()), Percent(s.hits(), s.hits() + s.misses()),
+           Seconds(s.last_seen_seconds()), Text(s.state()), Bytes(s.cache_bytes()),
+           Bytes(s.quarantined_bytes()), Text(s.domain())},
           std::move(extra));
     }
   }
@@ -66,14 +74,16 @@ void Sessions(const GlobalOptions& options) {
 }
 
 void Slabs(const GlobalOptions& options) {
-  Table table({{"SLAB", "name"},
+  const std::vector<Daemon> daemons = DaemonsToRead(options);
+  Table table({DeviceColumn(daemons),
+               {"SLAB", "name"},
                {"SIZE", "size_bytes", true},
                {"DOMAIN", "domain"},
                {"CLASS", "size_class", false, true},
                {"STATE", "state", false, true},
                {"MAPPED-BY", "mapped_by", true},
                {"MAP", ""}});
-  for (const Daemon& daemon : DaemonsToRead(options)) {
+  for (const Daemon& daemon : daemons) {
     const auto reply = daemon.Call(&v1::Admin::Stub::ListSlabs, v1::ListSlabsRequest());
     for (const v1::SlabInfo& s : reply.slabs()) {
       Json extents = Json::array();
@@ -83,8 +93,8 @@ void Slabs(const GlobalOptions& options) {
                            {"state", e.state()},
                            {"session", e.session()}});
       }
-      table.Add({Text("s" + std::to_string(s.id())), Bytes(s.size_bytes()), Text(s.domain()),
-                 Text(s.size_class()), Text(s.state()), Number(s.mapped_by()),
+      table.Add({Text(daemon.device()), Text("s" + std::to_string(s.id())), Bytes(s.size_bytes()),
+                 Text(s.domain()), Text(s.size_class()), Text(s.state()), Number(s.mapped_by()),
                  Text("[" + SlabMap(s, 32) + "]")},
                 {{"id", s.id()}, {"extents", extents}, {"socket", daemon.socket()}});
     }
@@ -93,7 +103,9 @@ void Slabs(const GlobalOptions& options) {
 }
 
 void Leases(const GlobalOptions& options, uint64_t session, const std::string& state) {
-  Table table({{"ID", "lease"},
+  const std::vector<Daemon> daemons = DaemonsToRead(options);
+  Table table({DeviceColumn(daemons),
+               {"ID", "lease"},
                {"SESSION", "session_name"},
                {"STATE", "state"},
                {"BYTES", "size_bytes", true},
@@ -106,13 +118,14 @@ void Leases(const GlobalOptions& options, uint64_t session, const std::string& s
   std::string wanted = state;
   std::replace(wanted.begin(), wanted.end(), '-', '_');
   request.set_state(wanted);
-  for (const Daemon& daemon : DaemonsToRead(options)) {
+  for (const Daemon& daemon : daemons) {
     const auto reply = daemon.Call(&v1::Admin::Stub::ListLeases, request);
     for (const v1::LeaseInfo& l : reply.leases()) {
       std::string shown = l.state();
       std::replace(shown.begin(), shown.end(), '_', '-');
       const std::string offset = l.offset() == 0 ? "0" : FormatSize(l.offset());
-      table.Add({Text(std::to_string(l.session()) + ":" + std::to_string(l.slot())),
+      table.Add({Text(daemon.device()),
+                 Text(std::to_string(l.session()) + ":" + std::to_string(l.slot())),
                  Text(l.session_name()), Cell{.text = shown, .value = l.state()},
                  Bytes(l.size_bytes()), Bytes(l.block_bytes()), Text(l.spec()),
                  Seconds(l.idle_seconds()), Text("s" + std::to_string(l.slab()) + "+" + offset)},
@@ -128,7 +141,9 @@ void Leases(const GlobalOptions& options, uint64_t session, const std::string& s
 }
 
 void Misses(const GlobalOptions& options, uint64_t session) {
-  Table table({{"SPEC", "spec"},
+  const std::vector<Daemon> daemons = DaemonsToRead(options);
+  Table table({DeviceColumn(daemons),
+               {"SPEC", "spec"},
                {"BYTES", "size_bytes", true},
                {"MISSES", "misses", true},
                {"POOL", "pool", true},
@@ -137,16 +152,17 @@ void Misses(const GlobalOptions& options, uint64_t session) {
                {"REFUSED", "refused", true}});
   v1::ListMissesRequest request;
   request.set_session(session);
-  for (const Daemon& daemon : DaemonsToRead(options)) {
+  for (const Daemon& daemon : daemons) {
     const auto reply = daemon.Call(&v1::Admin::Stub::ListMisses, request);
     for (const v1::SpecMisses& m : reply.specs()) {
       const uint64_t sum =
           m.misses_pool() + m.misses_reclaim() + m.misses_grow() + m.misses_refused();
       Cell spec = Text(m.spec());
       if (m.spec().empty()) spec.text = "(others)";
-      table.Add({spec, Bytes(m.size_bytes()), Number(sum), Number(m.misses_pool()),
-                 Number(m.misses_reclaim()), Number(m.misses_grow()), Number(m.misses_refused())},
-                {{"socket", daemon.socket()}});
+      table.Add(
+          {Text(daemon.device()), spec, Bytes(m.size_bytes()), Number(sum), Number(m.misses_pool()),
+           Number(m.misses_reclaim()), Number(m.misses_grow()), Number(m.misses_refused())},
+          {{"socket", daemon.socket()}});
     }
   }
   Show(table, options);

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "client/cli/commands.h"
 #include "client/cli/failure.h"
@@ -28,27 +30,58 @@ std::string CheckWatch(const std::string& text) {
   return "\"" + text + "\" is no time between two looks; write seconds above 0, at most 86400";
 }
 
+std::string CheckRows(const std::string& text) {
+  if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) return {};
+  return "\"" + text + "\" is no number of rows; write 0 or more";
+}
+
+// One of a few words, and nothing but these.
+template <class Value>
+CLI::Validator OneOf(std::vector<std::pair<std::string, Value>> words) {
+  return CLI::Validator(
+      [words = std::move(words)](std::string& text) {
+        std::string known;
+        for (const auto& [word, value] : words) {
+          if (text == word) {
+            text = std::to_string(static_cast<int>(value));
+            return std::string();
+          }
+          known += (known.empty() ? "" : ", ") + word;
+        }
+        return "\"" + text + "\" is unknown; write one of " + known;
+      },
+      "");
+}
+
+// "bogus", of a command line that names a command that there is none of.
+std::string UnknownCommand(const CLI::App& app) {
+  for (const std::string& word : app.remaining()) {
+    if (!word.empty() && word.front() != '-') return word;
+  }
+  return {};
+}
+
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options, std::string& timeout) {
-  app.add_option("-d,--device", options.device, "The daemon of this device (host, GPU-...)")
+  app.add_option("-d,--device", options.device, "The daemon of this device (host, cuda:N, GPU-...)")
       ->option_text("DEVICE");
   app.add_option("--address", options.address,
                  std::string("The daemon at this socket; else $") + kAddressVariable)
       ->option_text("PATH");
   app.add_option("--timeout", timeout, "Of each call (5s)")->option_text("TIME");
   app.add_option("-o,--output", options.output, "How to print (table)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Output>{
-          {"table", Output::kTable}, {"wide", Output::kWide}, {"json", Output::kJson}}))
+      ->transform(OneOf<Output>(
+          {{"table", Output::kTable}, {"wide", Output::kWide}, {"json", Output::kJson}}))
       ->option_text("table|wide|json")
       ->take_last();
   app.add_flag_callback(
       "--no-headers", [&options] { options.headers = false; }, "Rows only");
   app.add_option("--sort", options.sort, "By this column, largest first; -COLUMN smallest first")
       ->option_text("COLUMN");
-  app.add_option("-n", options.rows, "The first N rows only")->option_text("N");
+  app.add_option("-n", options.rows, "The first N rows only")->option_text("N")->check(CheckRows);
   app.add_option("--color", options.color, "Colours (auto)")
       ->option_text("auto|always|never")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Color>{
-          {"auto", Color::kAuto}, {"always", Color::kAlways}, {"never", Color::kNever}}));
+      ->transform(OneOf<Color>(
+          {{"auto", Color::kAuto}, {"always", Color::kAlways}, {"never", Color::kNever}}));
   app.add_flag("--all", options.all, "Change every daemon of the node");
   app.add_option("-w,--watch", options.watch_seconds, "Repeat every SEC seconds (2)")
       ->option_text("[SEC]")
@@ -140,6 +173,11 @@ int Run(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     app.exit(help);
     CheckWritten();
+  } catch (const CLI::RequiredError& error) {
+    const std::string unknown = UnknownCommand(app);
+    throw Failure(ExitCode::kUsage, "usage",
+                  unknown.empty() ? error.what() : "there is no command " + unknown,
+                  "nvcv-cachectl --help");
   } catch (const CLI::ParseError& error) {
     throw Failure(ExitCode::kUsage, "usage", error.what(), "nvcv-cachectl --help");
   }
@@ -148,6 +186,7 @@ int Run(int argc, char** argv) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what is no Failure is a bug, and aborts
 int main(int argc, char** argv) {
   try {
     return Run(argc, argv);

@@ -17,13 +17,17 @@ using Json = nlohmann::ordered_json;
 void PrintSetting(const GlobalOptions& options, const std::string& key) {
   std::vector<Json> answers;
   std::string text;
-  for (const Daemon& daemon : DaemonsToRead(options)) {
+  const std::vector<Daemon> daemons = DaemonsToRead(options);
+  for (const Daemon& daemon : daemons) {
     const v1::Stats stats = daemon.Stats();
     for (const v1::Setting& setting : stats.settings()) {
       if (setting.key() != key) continue;
-      answers.push_back(
-          {{"key", key}, {"value", SettingValue(setting)}, {"origin", setting.origin()}});
-      text += key + " " + ShownSetting(setting) + " (" + setting.origin() + ")\n";
+      answers.push_back({{"key", key},
+                         {"value", SettingValue(setting)},
+                         {"origin", setting.origin()},
+                         {"socket", daemon.socket()}});
+      text += Whose(daemon, daemons) + key + " " + ShownSetting(setting) + " (" + setting.origin() +
+              ")\n";
     }
   }
   if (options.output == Output::kJson) return Print(std::move(answers));
@@ -34,13 +38,16 @@ void PrintSetting(const GlobalOptions& options, const std::string& key) {
 void PrintQuotaOf(const GlobalOptions& options, uint64_t session) {
   std::vector<Json> answers;
   std::string text;
-  for (const Daemon& daemon : DaemonsToRead(options)) {
+  const std::vector<Daemon> daemons = DaemonsToRead(options);
+  for (const Daemon& daemon : daemons) {
     const auto reply = daemon.Call(&v1::Admin::Stub::ListSessions, v1::ListSessionsRequest());
     for (const v1::SessionInfo& known : reply.sessions()) {
       if (known.id() != session) continue;
       const uint64_t bytes = known.quota_bytes();
-      answers.push_back({{"session", session}, {"value", bytes == 0 ? Json("none") : Json(bytes)}});
-      text += "quota of session " + std::to_string(session) + " " +
+      answers.push_back({{"session", session},
+                         {"value", bytes == 0 ? Json("none") : Json(bytes)},
+                         {"socket", daemon.socket()}});
+      text += Whose(daemon, daemons) + "quota of session " + std::to_string(session) + " " +
               (bytes == 0 ? "none" : FormatSize(bytes)) + "\n";
     }
   }
@@ -94,7 +101,8 @@ std::optional<uint64_t> SizeFor(const Daemon& daemon, const std::string& what,
 void SetLimit(const GlobalOptions& options, const std::string& text) {
   std::vector<Json> answers;
   std::string said;
-  for (const Daemon& daemon : DaemonsToChange(options)) {
+  const std::vector<Daemon> daemons = DaemonsToChange(options);
+  for (const Daemon& daemon : daemons) {
     const std::optional<uint64_t> bytes = SizeFor(daemon, "limit", text);
     if (!bytes)
       throw Failure(ExitCode::kUsage, "invalid_argument", "limit none: a limit is a size",
@@ -108,13 +116,16 @@ void SetLimit(const GlobalOptions& options, const std::string& text) {
                        {"evicted_bytes", reply.evicted_bytes()},
                        {"detached_items", reply.detached_items()},
                        {"cache_bytes", reply.cache_bytes()},
-                       {"warning", reply.warning()}});
-    said += "limit " + FormatSize(reply.old_bytes()) + " -> " + FormatSize(reply.new_bytes()) +
-            " (runtime); evicted " + std::to_string(reply.evicted_items()) + " idle items (" +
+                       {"warning", reply.warning()},
+                       {"socket", daemon.socket()}});
+    said += Whose(daemon, daemons) + "limit " + FormatSize(reply.old_bytes()) + " -> " +
+            FormatSize(reply.new_bytes()) + " (runtime); evicted " +
+            std::to_string(reply.evicted_items()) + " idle items (" +
             FormatSize(reply.evicted_bytes()) + "), " + std::to_string(reply.detached_items()) +
             " in use left the books; cached " + FormatSize(reply.cache_bytes()) + "\n";
     if (!reply.warning().empty())
-      std::fprintf(stderr, "warning: %s\n", Escaped(reply.warning()).c_str());
+      std::fprintf(stderr, "%swarning: %s\n", Whose(daemon, daemons).c_str(),
+                   Escaped(reply.warning()).c_str());
   }
   if (options.output == Output::kJson) return Print(std::move(answers));
   Print(said);
@@ -123,12 +134,14 @@ void SetLimit(const GlobalOptions& options, const std::string& text) {
 void SetPolicy(const GlobalOptions& options, const std::string& policy) {
   std::vector<Json> answers;
   std::string said;
-  for (const Daemon& daemon : DaemonsToChange(options)) {
+  const std::vector<Daemon> daemons = DaemonsToChange(options);
+  for (const Daemon& daemon : daemons) {
     v1::SetPolicyRequest request;
     request.set_policy(policy);
     const auto reply = daemon.Call(&v1::Admin::Stub::SetPolicy, request);
-    answers.push_back({{"old", reply.old_policy()}, {"new", policy}});
-    said += "policy " + reply.old_policy() + " -> " + policy + " (runtime)\n";
+    answers.push_back({{"old", reply.old_policy()}, {"new", policy}, {"socket", daemon.socket()}});
+    said +=
+        Whose(daemon, daemons) + "policy " + reply.old_policy() + " -> " + policy + " (runtime)\n";
   }
   if (options.output == Output::kJson) return Print(std::move(answers));
   Print(said);
@@ -137,7 +150,8 @@ void SetPolicy(const GlobalOptions& options, const std::string& policy) {
 void SetQuota(const GlobalOptions& options, const std::string& text, uint64_t session) {
   std::vector<Json> answers;
   std::string said;
-  for (const Daemon& daemon : DaemonsToChange(options)) {
+  const std::vector<Daemon> daemons = DaemonsToChange(options);
+  for (const Daemon& daemon : daemons) {
     const std::optional<uint64_t> bytes = SizeFor(daemon, "quota", text);
     v1::SetQuotaRequest request;
     request.set_session(session);
@@ -146,8 +160,10 @@ void SetQuota(const GlobalOptions& options, const std::string& text, uint64_t se
     const auto shown = [](bool has, uint64_t value) { return has ? FormatSize(value) : "none"; };
     answers.push_back({{"session", session},
                        {"old_bytes", reply.has_old_bytes() ? Json(reply.old_bytes()) : Json()},
-                       {"new_bytes", bytes ? Json(*bytes) : Json()}});
-    said += (session == 0 ? "quota " : "quota of session " + std::to_string(session) + " ") +
+                       {"new_bytes", bytes ? Json(*bytes) : Json()},
+                       {"socket", daemon.socket()}});
+    said += Whose(daemon, daemons) +
+            (session == 0 ? "quota " : "quota of session " + std::to_string(session) + " ") +
             shown(reply.has_old_bytes(), reply.old_bytes()) + " -> " +
             shown(bytes.has_value(), bytes.value_or(0)) + " (runtime)\n";
   }

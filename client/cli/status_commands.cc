@@ -90,16 +90,26 @@ void Flatten(const std::string& prefix, const Json& json, std::string& text) {
   }
 }
 
-// What the counters grew by, per second.
+// What a counter, or each of several under one name, grew by, per second.
+Json Rate(const Json& old, const Json& now, double seconds) {
+  if (now.is_object()) {
+    Json rates = Json::object();
+    for (const auto& [key, value] : now.items()) {
+      rates[key] = Rate(old.contains(key) ? old[key] : Json(0), value, seconds);
+    }
+    return rates;
+  }
+  const double grown = now.get<double>() - old.get<double>();
+  return std::round(grown / seconds * 1000) / 1000;
+}
+
 Json Rates(const v1::Stats& before, const v1::Stats& after) {
   const double seconds =
       std::max(1e-3, static_cast<double>(after.time_unix_ms() - before.time_unix_ms()) / 1e3);
   const Json old = ToJson(before)["totals"], now = ToJson(after)["totals"];
   Json rates = {{"seconds", seconds}};
   for (const auto& [key, value] : now.items()) {
-    if (!value.is_number()) continue;
-    const double grown = value.get<double>() - old[key].get<double>();
-    rates[key + "_per_second"] = std::round(grown / seconds * 1000) / 1000;
+    rates[key + "_per_second"] = Rate(old[key], value, seconds);
   }
   return rates;
 }

@@ -49,7 +49,7 @@ Cell Text(const std::string& text, Tone tone) {
 Cell Number(uint64_t number) { return {.text = std::to_string(number), .value = number}; }
 Cell Bytes(uint64_t bytes) { return {.text = FormatSize(bytes), .value = bytes}; }
 Cell Seconds(double seconds) {
-  if (seconds < 0) return {.text = "-", .value = seconds};
+  if (seconds < 0) return {.text = "-", .value = nullptr};
   // Whole seconds: an operator's table has no use for milliseconds.
   const auto whole = std::chrono::seconds(static_cast<int64_t>(seconds));
   return {.text = whole.count() == 0 ? "0s" : FormatDuration(whole), .value = seconds};

@@ -179,8 +179,8 @@ namespace {
 struct Loan {
   explicit Loan(LocalItem lent) : item(std::move(lent)) {}
   ~Loan() {
-    if (IsForkedChild()) {  // the parent's payloads are not ours to end
-      new LocalItem(std::move(item));
+    if (IsForkedChild()) {             // the parent's payloads are not ours to end
+      new LocalItem(std::move(item));  // NOLINT: for ever; without memory the child ends
       return;
     }
     try {

@@ -8,8 +8,8 @@ namespace nvcv_cached {
 
 Resource::Resource(const Resource& other) noexcept : item_(other.item_) { client::AddRef(item_); }
 
-Resource& Resource::operator=(const Resource& other) noexcept {
-  client::AddRef(other.item_);  // first: it may be the same object
+Resource& Resource::operator=(const Resource& other) noexcept {  // NOLINT: itself: AddRef is first
+  client::AddRef(other.item_);
   if (item_ != nullptr) Drop();
   item_ = other.item_;
   return *this;

@@ -174,7 +174,7 @@ void ThreadCache::DropElsewhere(Item* item) noexcept {
     item->GiveBack();
     item->slot = nullptr;  // only the owner's count is left of it
   }
-  if (owner->inbox_.Push(item)) return;
+  if (owner->inbox_.Push(item)) return;  // NOLINT: a leased item has an owner
   if (item->slot != nullptr) {
     item->device->depot.Take(item);
   } else {

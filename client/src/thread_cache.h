@@ -69,6 +69,7 @@ class ThreadCache {
   static ThreadCache& On(DeviceCache& device);  // the calling thread's of that device
 
   uint32_t tag() const { return tag_; }
+  const DeviceCache* device() const { return device_; }
 
   // An idle item of the very spec, or null.
   Item* TakeExact(const Spec& spec) noexcept {

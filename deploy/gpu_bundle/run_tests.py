@@ -206,8 +206,9 @@ def step_readme(bench):
 
 def step_demo(bench):
     """The demo: four processes on the GPU, every result compared bit by bit with NumPy."""
-    if subprocess.run([sys.executable, "-c", "import cupy, rich, skimage"], capture_output=True).returncode != 0:
-        return {"status": "skipped", "why": "it needs CuPy, rich and scikit-image"}
+    needs = [sys.executable, "-c", "import PIL, matplotlib, rich, skimage"]
+    if subprocess.run(needs, capture_output=True).returncode != 0:
+        return {"status": "skipped", "why": "it needs Pillow, matplotlib, rich and scikit-image"}
     command = [sys.executable, SOURCES / "examples" / "demo", "--device", "cuda:0", "--out", bench.out / "demo"]
     code, log = bench.execute("demo", command, 300)
     said = re.search(r"^device .*\Z", log.read_text(errors="replace"), re.DOTALL | re.MULTILINE)

@@ -60,7 +60,7 @@ def expected(plan, progress):
     import numpy as np
     from PIL import Image
 
-    steps = pipeline.Pipeline(np, np.empty)
+    steps = pipeline.Pipeline(np.empty)
     checksums = {}
     for photo, path in enumerate(plan.photos):
         with Image.open(path) as file:

@@ -5,58 +5,55 @@ import sys
 
 import numpy as np
 import nvcv_cached as nvcv
-import pipeline
 from PIL import Image
 
 KEPT = 8
 PATTERN = 0x5A
 
-if nvcv.device().kind == "host":
-    xp = np
-    view, to_host = np.asarray, np.asarray
-else:
-    import cupy as xp
-
-    view, to_host = xp.from_dlpack, xp.asnumpy
-
 
 def make(shape, dtype):
-    """A cached tensor; the view keeps it in use."""
-    return view(nvcv.Tensor(shape, dtype, "HWC"))
+    """A cached tensor as an array; the array keeps it in use."""
+    return np.asarray(nvcv.Tensor(shape, dtype, "HWC" if len(shape) == 3 else None))
+
+
+def chosen_pipeline():
+    if nvcv.device().kind == "host":
+        from pipeline import Pipeline
+
+        return Pipeline(make)
+    from pipeline_gpu import GpuPipeline
+
+    return GpuPipeline()
 
 
 def decode(path):
     with Image.open(path) as file:
-        pixels = np.asarray(file.convert("RGB"))
-    image = make(pixels.shape, np.uint8)
-    image[...] = xp.asarray(pixels)
-    return image
+        return np.asarray(file.convert("RGB"))
 
 
 def main():
     photos, results, kept = {}, collections.deque(maxlen=KEPT), None
-    steps = pipeline.Pipeline(xp, make)
+    steps = chosen_pipeline()
     for line in sys.stdin:
         verb, *words = line.split()
         if verb == "photo":
-            photos[words[0]] = decode(words[1])
+            photos[words[0]] = steps.upload(decode(words[1]))
         elif verb == "frame":
             job, photo, *box = words
             results.append(steps.process(photos[photo], [int(number) for number in box]))
             print("frame", job, steps.checksum(results[-1]), flush=True)
         elif verb == "save":
-            np.ascontiguousarray(to_host(results[-1][0])).tofile(words[1])
+            steps.download(results[-1][0]).tofile(words[1])
         elif verb == "end":
             photos.clear()
             results.clear()
             stats = nvcv.stats()
             print("end", stats["hits"], stats["misses"], flush=True)
         elif verb == "keep":
-            kept = view(nvcv.Tensor((int(words[0]),), np.uint8))
-            kept[...] = PATTERN
+            kept = steps.filled(int(words[0]), PATTERN)
             print("kept", flush=True)
         elif verb == "check":
-            print("intact" if (kept == PATTERN).all() else "spoilt", flush=True)
+            print("intact" if steps.is_filled_with(kept, PATTERN) else "spoilt", flush=True)
 
 
 if __name__ == "__main__":

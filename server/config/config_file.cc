@@ -22,6 +22,18 @@ namespace {
 
 constexpr uintmax_t kMostBytes = 1 << 20;
 
+// What a section may be named by: what is the same on every boot. nvidia-smi's numbers are not.
+bool NamesADevice(std::string_view name) {
+  return name == "host" || name.rfind("GPU-", 0) == 0 || name.rfind("MIG-", 0) == 0;
+}
+
+// A file cannot have both: to TOML they are one key.
+const char* HintFor(std::string_view what) {
+  return what.find("cannot redefine existing string 'device.") == std::string_view::npos
+             ? ""
+             : "; do: leave \"device\" to --device or NVCV_CACHED_DEVICE where there are sections";
+}
+
 absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
 
 class FileReader {
@@ -42,6 +54,11 @@ class FileReader {
  private:
   absl::Status ReadDevices(const toml::table& devices, ConfigFile& file) {
     for (const auto& [id, section] : devices) {
+      if (!NamesADevice(id.str())) {
+        return Wrong(id.source(),
+                     absl::StrCat("device.\"", Absl(id.str()), "\" is no device's own name",
+                                  "; do: write [device.\"GPU-uuid\"], MIG-uuid or host"));
+      }
       if (!section.is_table()) {
         return Wrong(id.source(), absl::StrCat("device.", Absl(id.str()), " is not a section",
                                                "; do: write [device.\"", Absl(id.str()), "\"]"));
@@ -116,8 +133,9 @@ absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path) {
   try {
     return FileReader(path).Read(toml::parse(text.str(), path));
   } catch (const toml::parse_error& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ":", error.source().begin.line, ": ", Absl(error.description())));
+    return absl::InvalidArgumentError(absl::StrCat(path, ":", error.source().begin.line, ": ",
+                                                   Absl(error.description()),
+                                                   HintFor(error.description())));
   }
 }
 

@@ -272,6 +272,11 @@ absl::StatusOr<DaemonSettings> ParseSettings(const Source& source, const DeviceI
   if (!reader.status().ok()) return reader.status();
   const uint64_t granularity = std::max<uint64_t>(device.slab_granularity, 1);
   settings.slab_bytes = (settings.slab_bytes + granularity - 1) / granularity * granularity;
+  if (system && !settings.group && !reader.IsSet("group")) {
+    settings.warnings.push_back(
+        "there is no group nvcv here: only root and the daemon's own group may connect; "
+        "do: systemd-sysusers, or name a group or none");
+  }
   Warn(settings, device);
   return settings;
 }

@@ -41,6 +41,11 @@ absl::StatusOr<std::string> SettingsReader::Device() const {
 absl::StatusOr<DaemonSettings> SettingsReader::Read(const DeviceInfo& device) const {
   absl::StatusOr<ConfigFile> file = File();
   if (!file.ok()) return file.status();
+  // What is wrong with another device's section is wrong with the file.
+  for (const auto& [id, source] : file->devices) {
+    const absl::Status other = ParseSettings(Merge({&file->top, &source}), device, scope_).status();
+    if (!other.ok()) return other;
+  }
   const Source none;
   const auto section = file->devices.find(device.id);
   const Source* of_device = section == file->devices.end() ? &none : &section->second;
@@ -65,7 +70,8 @@ absl::StatusOr<DaemonSettings> SettingsReader::Read(const DeviceInfo& device) co
   return settings;
 }
 
-std::string Describe(const DaemonSettings& settings) {
+std::string Describe(const DaemonSettings& settings,
+                     const std::vector<std::string>& unknown_variables) {
   std::string text;
   for (const SettingText& setting : settings.texts) {
     absl::StrAppendFormat(&text, "%-14s %-24s %-8s %s\n", setting.key, setting.shown,
@@ -73,6 +79,9 @@ std::string Describe(const DaemonSettings& settings) {
   }
   for (const std::string& warning : settings.warnings) {
     absl::StrAppend(&text, "warning: ", warning, "\n");
+  }
+  for (const std::string& variable : unknown_variables) {
+    absl::StrAppend(&text, "warning: ", variable, " is no setting's name\n");
   }
   return text;
 }

@@ -35,7 +35,8 @@ class SettingsReader {
   const std::string activated_;
 };
 
-// The lines of --check-config.
-std::string Describe(const DaemonSettings& settings);
+// The lines of --check-config, and after them what is odd and allowed.
+std::string Describe(const DaemonSettings& settings,
+                     const std::vector<std::string>& unknown_variables);
 
 }  // namespace nvcv_cached::server

@@ -11,8 +11,9 @@ namespace {
 
 // Of the library and its users; the daemon may well be started with them set.
 constexpr std::array<std::string_view, 7> kClientVariables{
-    "NVCV_CACHED_ADDRESS", "NVCV_CACHED_AUTOSTART", "NVCV_CACHED_DAEMON", "NVCV_CACHED_TIMEOUT",
-    "NVCV_CACHED_NAME",    "NVCV_CACHED_FALLBACK",  "NVCV_CACHED_LOG"};
+    "NVCV_CACHED_ADDRESS",       "NVCV_CACHED_AUTOSTART", "NVCV_CACHED_DAEMON",
+    "NVCV_CACHED_TIMEOUT",       "NVCV_CACHED_NAME",      "NVCV_CACHED_LOG",
+    "NVCV_CACHED_STRICT_STREAMS"};
 
 bool IsClients(std::string_view name) {
   for (const std::string_view known : kClientVariables) {

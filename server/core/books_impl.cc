@@ -131,7 +131,9 @@ void Books::Impl::LookAtEverything() {
 void Books::Impl::CheckInvariants() const {
   ledger.pool.CheckInvariants();
   uint64_t cache_bytes = 0, cache_items = 0, block_bytes = 0, draining = 0;
-  for (const auto& [id, session] : ledger.sessions) {
+  for (const auto& entry : ledger.sessions) {
+    const SessionId id = entry.first;
+    const SessionBooks* const session = entry.second.get();
     uint64_t leased = 0, cached = 0, items = 0, drains = 0;
     uint32_t leases = 0;
     session->ForEachLease([&](const core::Lease& lease) {

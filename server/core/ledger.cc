@@ -20,7 +20,7 @@ constexpr size_t kMostLost = 256;
 // Shown by whoever looks at the table before the client has written its own text.
 void StoreText(lease_table::Slot& slot, const std::string& text) {
   char bytes[lease_table::kSpecBytes] = {};
-  std::memcpy(bytes, text.data(), std::min(text.size(), sizeof bytes));
+  text.copy(bytes, sizeof bytes);
   for (size_t i = 0; i < lease_table::kSpecWords; ++i) {
     uint64_t word;
     std::memcpy(&word, bytes + i * sizeof word, sizeof word);

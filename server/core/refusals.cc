@@ -70,8 +70,8 @@ std::string Holders(const Ledger& ledger) {
   return text;
 }
 
-SendRefusal Refusal(const SessionBooks& session, const AcquireRequest& request, std::string text,
-                    std::string hint, RefusalReason reason) {
+SendRefusal Refusal(const SessionBooks& session, const AcquireRequest& request,
+                    const std::string& text, std::string hint, RefusalReason reason) {
   return {session.id, request.id, absl::ResourceExhaustedError(text), std::move(hint), reason};
 }
 
@@ -87,7 +87,7 @@ std::string Size(uint64_t bytes) {
   }
   const bool whole = value == static_cast<double>(static_cast<uint64_t>(value));
   if (unit == 0 || (whole && value >= 10)) return absl::StrFormat("%.0f %s", value, kUnits[unit]);
-  return absl::StrFormat(value < 10 ? "%.2f %s" : "%.1f %s", value, kUnits[unit]);
+  return absl::StrFormat("%.*f %s", value < 10 ? 2 : 1, value, kUnits[unit]);
 }
 
 std::string Printable(std::string_view text, size_t most) {
@@ -106,7 +106,7 @@ SendRefusal OutOfMemory(Ledger& ledger, const SessionBooks& session, const Acqui
                    Size(ledger.settings.capacity_bytes), ", ", Size(IdleBytes(ledger)), " idle",
                    Foreign(ledger), Holders(ledger));
   if (!device_error.empty()) absl::StrAppend(&text, "; the device: ", std::string(device_error));
-  return Refusal(session, request, std::move(text),
+  return Refusal(session, request, text,
                  device_error.empty() ? "free some there, or raise capacity"
                                       : "free some there, or on the device outside of this daemon",
                  RefusalReason::kOutOfMemory);

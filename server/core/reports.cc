@@ -97,10 +97,11 @@ PoolReport PoolSeen(const core::Ledger& ledger) {
 
 std::vector<SessionReport> SessionsSeen(core::Ledger& ledger) {
   std::vector<SessionReport> reports;
-  for (auto& [id, session] : ledger.sessions) {
+  for (auto& entry : ledger.sessions) {
+    core::SessionBooks* const session = entry.second.get();
     session->SumCounters();
     SessionReport report;
-    report.id = id;
+    report.id = entry.first;
     report.pid = session->options.pid;
     report.uid = session->options.uid;
     report.name = core::Printable(session->options.name, kNameBytes);

@@ -14,9 +14,6 @@
 namespace nvcv_cached::server {
 namespace {
 
-// Of drivers from 12.4 on; older ones answer that they do not know it. Not in every cuda.h.
-constexpr auto kMpsEnabled = static_cast<CUdevice_attribute>(133);
-
 absl::StatusOr<int> Attribute(const CudaDriver& driver, CUdevice device,
                               CUdevice_attribute attribute) {
   int value = 0;

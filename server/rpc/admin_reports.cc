@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/messages.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -15,8 +16,6 @@ namespace {
 constexpr std::array<const char*, kEvictReasons> kReasonNames{"limit", "pressure", "clear", "quota",
                                                               "trim"};
 constexpr std::array<const char*, kEndCauses> kCauseNames{"close", "exit", "protocol"};
-constexpr std::array<const char*, kRefusalReasons> kRefusedNames{"other", "out_of_memory", "quota",
-                                                                 "table_full"};
 
 const char* Name(BlockState state) {
   switch (state) {
@@ -84,7 +83,7 @@ void Fill(const Totals& totals, v1::Stats* stats) {
   message->set_slab_allocations(totals.slab_allocations);
   message->set_slab_frees(totals.slab_frees);
   for (size_t i = 0; i < kRefusalReasons; ++i) {
-    (*message->mutable_refused())[kRefusedNames[i]] = totals.refused[i];
+    (*message->mutable_refused())[RefusalName(static_cast<RefusalReason>(i))] = totals.refused[i];
   }
   Fill(totals.acquire_duration, stats->mutable_acquire_duration());
   Fill(totals.reclaim_duration, stats->mutable_reclaim_duration());

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -13,13 +12,12 @@
 #include "proto/version.h"
 #include "server/log/log_sink.h"
 #include "server/rpc/admin_reports.h"
+#include "server/rpc/refused_connections.h"
 
 namespace nvcv_cached::server {
 namespace {
 
 constexpr uint64_t kMaxBytes = uint64_t{1} << 62;
-constexpr std::array<const char*, kConnectionRefusals> kRefusalNames{"permission", "limit",
-                                                                     "namespace", "draining"};
 
 Event Change(const char* what, const Caller& caller) {
   return Event(what).With("by_pid", caller.pid).With("by_uid", caller.uid);
@@ -96,8 +94,9 @@ void AdminRequests::FillStats(const Totals& totals, const PoolReport& pool,
   Fill(totals, reply);
   v1::Totals* counted = reply->mutable_totals();
   for (size_t i = 0; i < kConnectionRefusals; ++i) {
-    (*counted->mutable_connections_refused())[kRefusalNames[i]] =
-        broker_.refused_connections(static_cast<ConnectionRefusal>(i));
+    const auto reason = static_cast<ConnectionRefusal>(i);
+    (*counted->mutable_connections_refused())[ConnectionRefusalName(reason)] =
+        broker_.refused_connections(reason);
   }
   for (const auto& [code, count] : broker_.DeviceErrors()) {
     (*counted->mutable_device_errors())[code] = count;

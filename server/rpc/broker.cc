@@ -81,7 +81,7 @@ void Broker::NoteConnected(SessionId id, pid_t pid, int socket) {
 }
 
 absl::Status Broker::Unmapped(SessionId id, SlabId slab) {
-  const absl::Status status = With([&](Books& books) {
+  absl::Status status = With([&](Books& books) {
     absl::Status unmapped = books.Unmapped(id, slab);
     // Before the effects, which may map the slab again.
     if (unmapped.ok() && record_ != nullptr) record_->NoteUnmapped(id, slab);

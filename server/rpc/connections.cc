@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "server/log/log_sink.h"
 #include "server/log/logfmt.h"
+#include "server/rpc/refused_connections.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -69,13 +70,12 @@ void Connections::Accept(int listener, void (Connections::*take)(UniqueFd, std::
     if (absl::IsResourceExhausted(peer.status())) RefuseForLack();
     if (!peer.ok()) continue;
     if (!(*peer)->refusal.ok()) {
-      broker_.CountRefusedConnection(ConnectionRefusal::kNamespace);
+      RefuseConnection(broker_, ConnectionRefusal::kNamespace, **peer, (*peer)->refusal);
     } else if ((*peer)->uid == kOverflowUid && options_.domain != DomainKind::kShared) {
-      broker_.CountRefusedConnection(ConnectionRefusal::kPermission);
       (*peer)->refusal = absl::PermissionDeniedError(
           "your uid is 65534 here: a user namespace hides who you are; do: map your uid into the "
-          "daemon's "
-          "namespace, or run the daemon with --domain shared");
+          "daemon's namespace, or run the daemon with --domain shared");
+      RefuseConnection(broker_, ConnectionRefusal::kPermission, **peer, (*peer)->refusal);
     }
     (this->*take)(std::move(socket), *std::move(peer));
   }
@@ -106,6 +106,7 @@ bool Connections::Full(uid_t uid) const {
   return found != counts_.end() && found->second >= max / 2;
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): of one type with TakeDescriptor
 void Connections::TakeSession(UniqueFd socket, std::shared_ptr<Peer> peer) {
   UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy || Full(peer->uid)) {

@@ -96,6 +96,20 @@ v1::ServerMessage GrantMessage(const SendGrant& grant, const SessionSink::Handle
   return message;
 }
 
+const char* RefusalName(RefusalReason reason) {
+  switch (reason) {
+    case RefusalReason::kOther:
+      return "other";
+    case RefusalReason::kOutOfMemory:
+      return "out_of_memory";
+    case RefusalReason::kQuota:
+      return "quota";
+    case RefusalReason::kTableFull:
+      return "table_full";
+  }
+  return "?";
+}
+
 v1::ServerMessage RefusalMessage(const SendRefusal& refusal) {
   v1::ServerMessage message;
   v1::Refusal& out = *message.mutable_refusal();

@@ -27,6 +27,9 @@ absl::StatusOr<AcquireRequest> ParseAcquire(const v1::Acquire& acquire);
 absl::StatusOr<ClearScope> ParseScope(SessionId session, v1::Scope scope, uint32_t thread_tag);
 
 v1::ServerMessage GrantMessage(const SendGrant& grant, const SessionSink::Handles& handles);
+// "out_of_memory", as metrics and log call it.
+const char* RefusalName(RefusalReason reason);
+
 v1::ServerMessage RefusalMessage(const SendRefusal& refusal);
 v1::ServerMessage CountsMessage(uint64_t request_id, const ScopeReport& report);
 

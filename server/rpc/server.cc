@@ -133,7 +133,8 @@ class RpcServer::Impl {
   absl::Status CheckPeerNames() {
     auto answered = std::make_shared<std::promise<absl::Status>>();
     std::future<absl::Status> answer = answered->get_future();
-    CallSelf(*server_, registry_, [answered](absl::Status status) { answered->set_value(status); });
+    CallSelf(*server_, registry_,
+             [answered](absl::Status status) { answered->set_value(std::move(status)); });
     if (answer.wait_for(kSelfCall) == std::future_status::ready) return answer.get();
     return absl::DeadlineExceededError("gRPC does not answer a call of the daemon to itself");
   }

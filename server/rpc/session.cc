@@ -9,6 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "server/log/log_sink.h"
+#include "server/log/logfmt.h"
 #include "server/rpc/messages.h"
 
 namespace nvcv_cached::server {
@@ -21,6 +23,7 @@ Session::Session(Broker& broker, Parts parts)
     : broker_(broker),
       id_(parts.id),
       peer_(std::move(parts.peer)),
+      name_(std::move(parts.name)),
       process_(std::move(parts.process)),
       table_made_(parts.table_made),
       resume_token_(std::move(parts.resume_token)),
@@ -202,6 +205,7 @@ void Session::OnRefusal(const SendRefusal& refusal) {
   outgoing.message = RefusalMessage(refusal);
   std::lock_guard lock(mutex_);
   outstanding_.erase(refusal.request);
+  unlogged_.push_back(refusal);
   Enqueue(std::move(outgoing));
 }
 
@@ -230,10 +234,28 @@ void Session::OnEnded(EndCause) {
   if (!end_status_) EndLocked(absl::UnavailableError("the session has ended"));
 }
 
+// What the client is told, for whoever looks at the machine and not at the client.
+void Session::LogRefusals(const std::vector<SendRefusal>& refusals) const {
+  for (const SendRefusal& refusal : refusals) {
+    LogWarning(Event("refused")
+                   .With("session", id_)
+                   .With("pid", peer_->pid)
+                   .With("name", name_)
+                   .With("code", RefusalName(refusal.reason))
+                   .With("error", std::string(refusal.status.message()))
+                   .With("hint", refusal.hint));
+  }
+}
+
 void Session::Pump() {
   std::unique_lock lock(mutex_);
   while (true) {
-    if (ended_ && !told_ended_) {
+    if (!unlogged_.empty()) {
+      const std::vector<SendRefusal> refusals = std::exchange(unlogged_, {});
+      lock.unlock();
+      LogRefusals(refusals);
+      lock.lock();
+    } else if (ended_ && !told_ended_) {
       told_ended_ = true;
       lock.unlock();
       on_ended_(id_);

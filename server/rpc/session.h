@@ -62,6 +62,7 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   struct Parts {
     SessionId id = 0;
     std::shared_ptr<const Peer> peer;
+    std::string name;  // as the client calls itself, printable
     UniqueFd process;  // the peer's pidfd, this session's own copy
     TableMemory table;
     TimePoint table_made;
@@ -123,6 +124,7 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   void Enqueue(Outgoing outgoing) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Trim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LogRefusals(const std::vector<SendRefusal>& refusals) const;
   absl::Status SendFrames(const std::vector<SlabFrame>& frames, int socket);
 
   absl::Status HandleAcquire(const v1::Acquire& acquire);
@@ -135,6 +137,7 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   Broker& broker_;
   const SessionId id_;
   const std::shared_ptr<const Peer> peer_;
+  const std::string name_;
   const UniqueFd process_;
   const TimePoint table_made_;
   const std::string resume_token_;
@@ -164,6 +167,7 @@ class Session final : public SessionSink, public std::enable_shared_from_this<Se
   size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t received_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_set<uint64_t> outstanding_ ABSL_GUARDED_BY(mutex_);
+  std::vector<SendRefusal> unlogged_ ABSL_GUARDED_BY(mutex_);  // made under the lock of the books
 };
 
 }  // namespace nvcv_cached::server

@@ -16,6 +16,7 @@
 #include "server/log/logfmt.h"
 #include "server/rpc/domain.h"
 #include "server/rpc/messages.h"
+#include "server/rpc/refused_connections.h"
 
 namespace nvcv_cached::server {
 namespace {
@@ -101,7 +102,7 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Hello(const std::shared_ptr<c
                                                          StreamPort* stream) {
   if (absl::Status status = CheckVersion(hello); !status.ok()) return status;
   if (absl::Status status = CheckPids(broker_.device_info(), hello); !status.ok()) {
-    broker_.CountRefusedConnection(ConnectionRefusal::kNamespace);
+    RefuseConnection(broker_, ConnectionRefusal::kNamespace, *peer, status);
     return status;
   }
   if (hello.has_resume()) return Resume(*peer, hello.resume(), stream);
@@ -147,9 +148,14 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(const std::shared_ptr<co
                                                         const v1::Hello& hello,
                                                         StreamPort* stream) {
   absl::StatusOr<Domain> domain = DomainOf(*peer, options_.domain);
-  if (!domain.ok()) return domain.status();
+  if (!domain.ok()) {
+    if (absl::IsPermissionDenied(domain.status())) {  // else it is gone
+      RefuseConnection(broker_, ConnectionRefusal::kNamespace, *peer, domain.status());
+    }
+    return domain.status();
+  }
   if (absl::Status status = Reserve(peer->uid); !status.ok()) {
-    broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
+    RefuseConnection(broker_, ConnectionRefusal::kLimit, *peer, status);
     return status;
   }
   UniqueFd process(::fcntl(peer->pidfd.get(), F_DUPFD_CLOEXEC, 0));
@@ -177,6 +183,7 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(const std::shared_ptr<co
   broker_.OpenSession(options, table->table(), [&](SessionId id) {
     Session::Parts parts{.id = id,
                          .peer = peer,
+                         .name = options.name,
                          .process = std::move(process),
                          .table = *std::move(table),
                          .table_made = table_made,

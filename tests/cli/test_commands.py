@@ -34,6 +34,7 @@ def test_limit_PrintsValueAndOriginThenWhatSettingItDid(daemon):
         "key": "limit",
         "value": 2 * MIB,
         "origin": "runtime",
+        "socket": str(daemon.socket),
     }
     said = daemon.say("limit", "0").stdout
     assert "evicted 0 idle items (0B), 1 in use left the books; cached 0B" in said
@@ -126,6 +127,7 @@ def test_trim_WithASizeEvictsIdleLeases(daemon):
 def test_drain_ShowsTheHoldersAndPingSees(daemon):
     a = daemon.probe("holder")
     a.buffer(MIB)
+    assert [row["idle_seconds"] for row in json.loads(daemon.say("leases", "-o", "json").stdout)] == [None]
     said = daemon.say("drain").stdout
     assert "draining; 1 sessions hold memory" in said and f"holder pid {a.pid} 1.00MiB" in said
     ping = daemon.say("ping")
@@ -141,6 +143,12 @@ def test_stats_SinceShowsRates(daemon):
     rates = json.loads(daemon.say("stats", "--since", "100ms", "-o", "json").stdout)
     running.result(60)
     assert rates["seconds"] >= 0.1 and "hits_per_second" in rates, rates
+    # Those of several under one name too: each counter of the statistics has its rate.
+    for key, value in daemon.books().totals.items():
+        of_key = rates[f"{key}_per_second"]
+        assert set(of_key) == set(value) if isinstance(value, dict) else of_key >= 0, key
+    text = daemon.say("stats", "--since", "1ms").stdout
+    assert re.search(r"^evictions_per_second limit +0\.0$", text, re.MULTILINE), text
     assert daemon.say("stats", "--since", "soon").returncode == 2
 
 
@@ -172,7 +180,8 @@ def test_exit_3ADaemonThatDoesNotAnswer(daemon):
     eventually(lambda: process_state(daemon.process.pid) in "Tt", "stopped")
     try:
         result = daemon.say("--timeout", "300ms", "ping")
-        assert result.returncode == 3 and "no answer" in result.stderr and "--timeout" in result.stderr, result
+        assert result.returncode == 3 and "--timeout" in result.stderr, result
+        assert f"no answer in 300ms from pid {daemon.process.pid} (state T)" in result.stderr, result
     finally:
         os.kill(daemon.process.pid, signal.SIGCONT)
 
@@ -180,6 +189,11 @@ def test_exit_3ADaemonThatDoesNotAnswer(daemon):
 def test_exit_2WhatIsNoCommand(daemon):
     for wrong in (["frobnicate"], [], ["status", "--no-such"], ["-o", "xml", "status"], ["--timeout", "x", "status"]):
         assert daemon.say(*wrong).returncode == 2, wrong
+    assert "there is no command frobnicate" in daemon.say("frobnicate").stderr
+    for wrong in (["-o", "yaml"], ["-o", "2"], ["--color", "sometimes"], ["-n", "-1"], ["-n", "1e3"]):
+        refused = daemon.say(*wrong, "status")
+        assert refused.returncode == 2 and f'"{wrong[1]}" is ' in refused.stderr, refused
+        assert "; write " in refused.stderr and "{" not in refused.stderr, refused
     assert daemon.say("--help").returncode == 0
     assert daemon.say("leases", "--help").returncode == 0
 

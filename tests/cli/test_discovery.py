@@ -60,6 +60,25 @@ def test_device_ChoosesOne(runtime, daemons):
     assert say(runtime, "stats", "-d", "GPU-9").returncode == 4
 
 
+def test_reading_SaysWhoseEachAnswerIs(runtime, daemons):
+    names = ["GPU-11112222-aaaa", "host"]
+    for daemon in daemons:
+        daemon.probe("a").buffer(1 << 20)
+    for command in ("sessions", "slabs", "leases", "misses"):
+        rows = say(runtime, command, "--sort", "-device").stdout.splitlines()
+        assert rows[0].startswith("DEVICE") and [row.split()[0] for row in rows[1:]] == names, rows
+        assert {row["device"] for row in json.loads(say(runtime, command, "-o", "json").stdout)} == set(names)
+        assert not say(runtime, "-d", "host", command).stdout.startswith("DEVICE")
+    for command in (["limit"], ["policy"], ["quota"], ["quota", "--session", "1"]):
+        said = say(runtime, *command).stdout.splitlines()
+        assert [line.split(": ")[0] for line in said] == names, said
+    for command in (*CHANGING[:5], ["drain"], ["undrain"], ["quota", "2MiB", "--session", "1"]):
+        said = [line for line in say(runtime, "--all", *command).stdout.splitlines() if not line.startswith(" ")]
+        assert [line.split(": ")[0] for line in said] == names, said
+        answers = json.loads(say(runtime, "--all", "-o", "json", *command).stdout)
+        assert [answer["socket"] for answer in answers] == [f"{runtime['sockets']}/{name}.sock" for name in names]
+
+
 def test_changing_NeedsOneDaemonOrAll(runtime, daemons):
     refused = say(runtime, "limit", "1MiB")
     assert refused.returncode == 2 and "--all" in refused.stderr, refused

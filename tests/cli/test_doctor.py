@@ -130,6 +130,8 @@ def test_doctor_BundleHoldsWhatASupporterNeeds(surgery, daemon):
     # The session of doctor's own trial may still be among them.
     others = [row["name"] for row in of_daemon["sessions"] if not row["name"].startswith("nvcv-cachectl")]
     assert others == ["a"] and [row["session_name"] for row in of_daemon["leases"]].count("a") == 1
+    assert f"Buffer {MIB}" in [row["spec"] for row in of_daemon["misses"]], of_daemon["misses"]
+    assert [row["event"] for row in of_daemon["events"]][:3] == ["start", "config", "ready"], of_daemon["events"]
     assert {row["check"] for row in told["findings"]} >= {"trial", "driver"}
     refused = surgery.say("doctor", "--bundle", surgery.directory / "no" / "bundle.json")
     assert refused.returncode == 1 and "No such file" in refused.stderr, refused
@@ -259,7 +261,9 @@ def test_socket_ThatNobodyListensOn(surgery):
 def test_socket_ThatOneMayNotOpen(surgery, daemon):
     daemon.directory.chmod(0o755)
     found = surgery.verdict("socket", "FAIL", "--address", daemon.socket, user=12001, group=12001)
-    assert "uid 12001" in found["text"] and found["hint"], found
+    assert found["text"].startswith(f"{daemon.socket}: you are uid 12001") and found["hint"], found
+    # It is there: to start another one is no way out.
+    assert "daemon" not in surgery.findings("--address", daemon.socket, user=12001, group=12001)
 
 
 # ---- a daemon

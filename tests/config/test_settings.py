@@ -1,10 +1,15 @@
 """Settings as the daemon's operator gives them: sources, their order, --check-config, exit codes 0 and 2."""
 
+import grp
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from conditions import BIN, MIB, clean_environment
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*args, env=None):
@@ -71,6 +76,11 @@ def test_file_OneThatIsNamedMustBeThere(tmp_path):
         ('\nlimmit = "8GiB"\n', ":2: unknown key limmit; did you mean limit?"),
         ("limit = \n", ":1:"),
         ('[device.host]\npolicy = "fifo"\n', ':2: policy: "fifo"'),
+        ('[device."GPU-elsewhere"]\nlimit = "8G"\n', ':2: limit: "8G" is ambiguous'),  # of no device here
+        (
+            '[device."cuda:0"]\nlimit = "8GiB"\n',
+            ':1: device."cuda:0" is no device\'s own name; do: write [device."GPU-',
+        ),
     ],
 )
 def test_file_ErrorsNameFileAndLine(tmp_path, text, named):
@@ -79,6 +89,13 @@ def test_file_ErrorsNameFileAndLine(tmp_path, text, named):
     result = run("--check-config", f"--config={file}")
     assert result.returncode == 2, result
     assert f"{file}{named}" in result.stderr, result.stderr
+
+
+def test_file_TheDeviceAndItsSectionInOneFileAreTwoSourcesThatConflict(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('device = "host"\n[device.host]\nlimit = "1MiB"\n')
+    result = run("--check-config", f"--config={file}")
+    assert result.returncode == 2 and 'leave "device" to --device or NVCV_CACHED_DEVICE' in result.stderr, result
 
 
 def test_flags_RefusedOnesAreNamed():
@@ -147,6 +164,22 @@ def test_variables_UnknownOnesAreNamedAndTheClientsAreNot(workshop):
         process.stderr.close()
     text = "".join(lines)
     assert "unknown-variable name=NVCV_CACHED_LIMITS" in text and "AUTOSTART" not in text, text
+
+
+def test_variables_EachOfTheLibrarysIsKnown():
+    """Who exports them for programs may start a daemon in the same shell."""
+    header = (ROOT / "client" / "include" / "nvcv_cached" / "device.h").read_text()
+    variables = re.findall(r"^///   (NVCV_CACHED_\w+) ", header, re.MULTILINE)
+    assert len(variables) >= 8
+    result = run("--check-config", env={**dict.fromkeys(variables, "host"), "NVCV_CACHED_LIMITS": "1"})
+    said = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert result.returncode == 0 and said == ["warning: NVCV_CACHED_LIMITS is no setting's name"], result
+
+
+@pytest.mark.skipif(any(group.gr_name == "nvcv" for group in grp.getgrall()), reason="there is a group nvcv here")
+def test_group_OfTheSystemsDaemonThatIsNotThereIsSaid():
+    assert "warning: there is no group nvcv here" in run("--check-config", "--system").stdout
+    assert "warning" not in run("--check-config", "--system", "--group=none").stdout
 
 
 def test_start_LinesSayWhatIsInForce(workshop):

@@ -1,6 +1,6 @@
 // NVCV's contract of the object cache, point by point: one test for each, named after it. Worker
-// processes do what a program would, on the threads that are named; the daemon runs in this process,
-// on a clock that goes by the test's steps.
+// processes do what a program would, on the threads that are named; the daemon runs in this
+// process, on a clock that goes by the test's steps.
 #include <gtest/gtest.h>
 
 #include <memory>

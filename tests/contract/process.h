@@ -14,8 +14,8 @@ namespace nvcv_cached::contract {
 
 class Process {
  public:
-  // contract_worker, which lies beside this program, is given the daemon's socket by its environment
-  // and the clock (step_clock.h) as a descriptor. Throws system_error.
+  // contract_worker, which lies beside this program, is given the daemon's socket by its
+  // environment and the clock (step_clock.h) as a descriptor. Throws system_error.
   Process(const std::string& daemon_socket, const UniqueFd& clock);
   ~Process();  // killed, unless it is over
   Process(const Process&) = delete;

@@ -1,10 +1,10 @@
-// The time of the random program, for its daemon and all its workers: it goes on with each step, and
-// by one tick each time that anybody looks.
+// The time of the random program, for its daemon and all its workers: it goes on with each step,
+// and by one tick each time that anybody looks.
 //
 // Least recently used goes by milliseconds, and many steps of the program fall into one. On this
 // clock no two releases have the same time, and what lies between a daemon's look and a client's
-// (which is how a session sets its clock) is less than a step: so the order of evictions is certain.
-// Thread-safe, across processes too.
+// (which is how a session sets its clock) is less than a step: so the order of evictions is
+// certain. Thread-safe, across processes too.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-// Misses by spec: which shapes miss and why, in a table that no client can bloat; and the map, whose
-// sums are those of the pool.
+// Misses by spec: which shapes miss and why, in a table that no client can bloat; and the map,
+// whose sums are those of the pool.
 #include <gtest/gtest.h>
 
 #include <map>

@@ -34,6 +34,17 @@ def test_the_tests_that_a_page_names_are_there(page):
         assert any(test.startswith(name) for test in there) if many else name in there, name
 
 
+def test_each_proof_that_a_gpu_is_done_names_its_tests():
+    page = (ROOT / "docs" / "cuda.md").read_text()
+    table = page.partition("| the owner | proof |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert len(rows) >= 14
+    there = names_of_tests()
+    for owner, _proof, tests in rows:
+        named = re.findall(r"`(\w+)`", tests)
+        assert named and not set(named) - there, owner
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(((?!https?:|mailto:)[^)]+)\)", page.read_text()):
@@ -92,3 +103,61 @@ def test_each_exit_of_the_daemon_has_its_line():
     table = operate("Exit codes of the daemon")
     for name in sources("server", r'Fail\([\w(). ]+, "([a-z-]+)"'):
         assert f"`{name}`" in table, name
+
+
+def literals(text, begin):
+    """The string literals between the parenthesis at `begin` and its end."""
+    found, depth = [], 0
+    for token in re.finditer(r'"((?:[^"\\]|\\.)*)"|[()]', text[begin:]):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if token[1] is not None:
+            found.append(token[1])
+        if depth == 0:
+            return found
+    raise AssertionError(text[begin : begin + 80])
+
+
+def texts(pattern, *places):
+    """(file, literals) of each call that the pattern ends before."""
+    for place in places:
+        for path in sorted(ROOT.glob(place)):
+            text = path.read_text()
+            for call in re.finditer(pattern, text):
+                if any(found := literals(text, call.end())):
+                    yield path.relative_to(ROOT), found
+
+
+def phrases(section):
+    return re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^\| (`.*?) \| ", operate(section), re.MULTILINE)))
+
+
+# INVALID_ARGUMENT is the program's fault and says how; INTERNAL and DATA_LOSS are ours; the others end as one of these.
+ERRORS = (
+    r"absl::(?:Unavailable|NotFound|DeadlineExceeded|PermissionDenied|ResourceExhausted|FailedPrecondition)Error(?=\()"
+)
+
+
+def test_each_text_of_the_librarys_errors_has_its_line():
+    known = phrases("Errors of clients")
+    places = ("client/src/*.cc", "client/src/cuda/*.cc", "proto/cuda_driver.cc", "proto/socket_paths.cc")
+    found = list(texts(ERRORS, *places))
+    assert len(found) > 40
+    for path, words in found:
+        assert any(phrase in word for phrase in known for word in words), f"{path}: {words}"
+
+
+def test_each_warning_of_the_library_has_its_line():
+    known = phrases("Warnings of the library")
+    found = list(texts(r"\bLog(?=\(LogLevel::k(?:Warning|Error),)", "client/src/*.cc", "client/src/cuda/*.cc"))
+    assert len(found) >= 6
+    for path, words in found:
+        assert any(phrase in word for phrase in known for word in words), f"{path}: {words}"
+
+
+def test_each_text_that_has_a_line_is_somebodys():
+    folders = ("client/src", "server", "proto")
+    code = "\n".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.cc"))
+    code = re.sub(r'"\s*\n\s*"', "", code)
+    for section in ("Errors of clients", "Warnings of the library"):
+        for phrase in phrases(section):
+            assert phrase in code or re.fullmatch(r"[A-Z_]+", phrase), phrase

@@ -28,6 +28,16 @@ def test_outOfMemory_NamesAskerSizeHoldersAndWhatToDo(workshop):
         error.text,
     ), error.text
     assert f"detector pid {detector.pid} 3.00 MiB" in error.text
+    # Word for word in the log, for whoever does not see the client.
+    said = error.text.removeprefix("NVCV_ERROR_OUT_OF_MEMORY: ").removesuffix(
+        "; do: free some there, or raise capacity"
+    )
+    session = daemon.session(resize)["id"]
+    line = (
+        f'refused session={session} pid={resize.pid} name=resize code=out_of_memory error="{said}" '
+        'hint="free some there, or raise capacity"'
+    )
+    eventually(lambda: f"WARN  {line}" in daemon.log_text(), "the refusal is in the log")
 
 
 def test_quotaExceeded_NamesTheSessionAndTheCommand(workshop):
@@ -41,6 +51,19 @@ def test_quotaExceeded_NamesTheSessionAndTheCommand(workshop):
     assert error.text.startswith("NVCV_ERROR_OUT_OF_MEMORY: asked 3.00 MiB"), error.text
     assert f"session {session} holds 3.00 MiB of its 4.00 MiB" in error.text, error.text
     assert error.text.endswith(f"do: release, or nvcv-cachectl quota SIZE --session {session}"), error.text
+    line = f"refused session={session} pid={probe.pid} name=a code=quota "
+    eventually(lambda: line in daemon.log_text(), "the refusal is in the log")
+
+
+def test_unavailable_NoRoomForOneMoreSessionIsInTheLogToo(workshop):
+    daemon = workshop.daemon(max_sessions=1)
+    daemon.probe("a").buffer(MIB)
+    probe = daemon.probe("b", env={"NVCV_CACHED_TIMEOUT": "300ms"})
+    with fails("Unavailable") as error:
+        probe.buffer(MIB)
+    assert "takes no more sessions: 1 of 1 sessions are open" in error.text, error.text
+    line = f"connection-refused reason=limit pid={probe.pid} uid={os.getuid()} error="
+    eventually(lambda: line in daemon.log_text(), "the refusal is in the log")
 
 
 def test_unavailable_SaysWhereItLookedAndThatTensorsStay(workshop):

@@ -7,9 +7,12 @@
 // (tests/gpu).
 //
 // FAKE_CUDA_DIR and FAKE_CUDA_BYTES as in fake_memory.h; FAKE_CUDA_DEVICES (1), of which
-// CUDA_VISIBLE_DEVICES names some by number;
-// FAKE_CUDA_COMPUTE_MODE (0); FAKE_CUDA_FAIL=NAME:CODE makes that function fail once the file
-// FAKE_CUDA_DIR/fail exists.
+// CUDA_VISIBLE_DEVICES names some by number; FAKE_CUDA_MIG=N: one GPU divided by MIG, of which a
+// process sees the instance that CUDA_VISIBLE_DEVICES names, or the first;
+// FAKE_CUDA_COMPUTE_MODE (0), FAKE_CUDA_MPS (0), FAKE_CUDA_VERSION (13000); FAKE_CUDA_LACKS=NAME:
+// a driver without that function; FAKE_CUDA_FAIL=NAME:CODE makes that function fail once the file
+// FAKE_CUDA_DIR/fail exists, FAKE_CUDA_HOLD=NAME makes it last as long as FAKE_CUDA_DIR/hold is
+// there.
 #include <cuda.h>
 #include <unistd.h>
 
@@ -37,14 +40,7 @@ struct Context {
   int retained = 0;
   Stream* legacy = nullptr;
 };
-struct UserObject {
-  void* payload = nullptr;
-  CUhostFn destroy = nullptr;
-  unsigned count = 0;
-};
-struct Graph {
-  std::vector<UserObject*> objects;
-};
+struct Graph {};
 
 namespace {
 
@@ -67,6 +63,7 @@ Driver& The() {
 
 thread_local std::vector<Context*> current;
 thread_local std::map<Context*, Stream*> own_streams;
+thread_local unsigned long long calls_of_thread = 0;
 
 int Number(const char* name, int fallback) {
   const char* value = std::getenv(name);
@@ -77,6 +74,11 @@ int Number(const char* name, int fallback) {
 CUresult Failure(const char* function) {
   const char* asked = std::getenv("FAKE_CUDA_FAIL");
   const char* directory = std::getenv("FAKE_CUDA_DIR");
+  const char* held = std::getenv("FAKE_CUDA_HOLD");
+  while (held != nullptr && directory != nullptr && std::strcmp(held, function) == 0 &&
+         ::access((std::string(directory) + "/hold").c_str(), F_OK) == 0) {
+    ::usleep(1000);
+  }
   if (asked == nullptr || directory == nullptr) return CUDA_SUCCESS;
   const std::string text = asked;
   const size_t colon = text.find(':');
@@ -85,11 +87,33 @@ CUresult Failure(const char* function) {
   return static_cast<CUresult>(std::atoi(text.c_str() + colon + 1));
 }
 
+std::string MigName(int instance) {
+  char text[48];
+  std::snprintf(text, sizeof(text), "MIG-fa000000-0000-0000-0000-0000000000%02x", instance);
+  return text;
+}
+
 Context* Now() { return current.empty() ? nullptr : current.back(); }
 
 // Under the mutex.
-Stream* NewStream(Context* context, uint64_t id) {
-  return The().streams.emplace_back(new Stream(reinterpret_cast<CUcontext>(context), id));
+Stream* NewStream(Context* context, uint64_t id, Kind kind) {
+  return The().streams.emplace_back(new Stream(reinterpret_cast<CUcontext>(context), id, kind));
+}
+
+// What is submitted next waits for what its default stream's synchronisation makes it wait for.
+void Synchronise(Stream* stream) {
+  if (stream->kind() == Kind::kMade) return;
+  std::vector<std::shared_ptr<Point>> points;
+  {
+    std::lock_guard lock(The().mutex);
+    for (Stream* other : The().streams) {
+      const bool pair = stream->kind() == Kind::kLegacy ? other->kind() == Kind::kPerThread
+                                                        : other->kind() == Kind::kLegacy;
+      if (!pair || other->context() != stream->context()) continue;
+      if (other->capturing() == nullptr && !other->idle()) points.push_back(other->Mark());
+    }
+  }
+  for (auto& point : points) stream->Push([point] { point->Wait(); });
 }
 
 Stream* Resolve(CUstream handle) {
@@ -100,11 +124,11 @@ Stream* Resolve(CUstream handle) {
   std::lock_guard lock(The().mutex);
   if (number == 2) {
     Stream*& own = own_streams[context];
-    if (own == nullptr) own = NewStream(context, The().next_stream++);
+    if (own == nullptr) own = NewStream(context, The().next_stream++, Kind::kPerThread);
     return own;
   }
   if (context->legacy == nullptr) {
-    context->legacy = NewStream(context, 1);
+    context->legacy = NewStream(context, 1, Kind::kLegacy);
   }
   return context->legacy;
 }
@@ -113,16 +137,12 @@ template <class F>
 CUresult On(CUstream handle, F&& work) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  Synchronise(stream);
   stream->Push(std::forward<F>(work));
   return CUDA_SUCCESS;
 }
 
 void* At(CUdeviceptr pointer) { return reinterpret_cast<void*>(pointer); }
-
-void Drop(UserObject* object, unsigned count) {
-  object->count -= std::min(object->count, count);
-  if (object->count == 0) object->destroy(object->payload);
-}
 
 }  // namespace
 
@@ -137,7 +157,6 @@ struct NotSupported<CUresult (*)(A...)> {
 #define FAKE_CUDA_NOT_SUPPORTED(Name) \
   constexpr decltype(&::cu##Name) Name = &NotSupported<decltype(&::cu##Name)>::Call;
 FAKE_CUDA_NOT_SUPPORTED(ModuleLoadData)
-FAKE_CUDA_NOT_SUPPORTED(ModuleUnload)
 FAKE_CUDA_NOT_SUPPORTED(ModuleGetFunction)
 FAKE_CUDA_NOT_SUPPORTED(LaunchKernel)
 
@@ -146,9 +165,14 @@ CUresult Init(unsigned) {
   The().pid = ::getpid();
   std::vector<int>& devices = The().devices;
   devices.clear();
-  const int all = Number("FAKE_CUDA_DEVICES", 1);
+  const int instances = Number("FAKE_CUDA_MIG", 0);
+  const int all = instances != 0 ? 1 : Number("FAKE_CUDA_DEVICES", 1);
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  if (visible == nullptr) {
+  if (instances != 0 && visible != nullptr && std::strncmp(visible, "MIG-", 4) == 0) {
+    for (int instance = 0; instance < instances; ++instance) {
+      if (MigName(instance) == visible) devices.push_back(instance);
+    }
+  } else if (visible == nullptr) {
     for (int device = 0; device < all; ++device) devices.push_back(device);
   } else {
     std::stringstream names(visible);
@@ -160,7 +184,7 @@ CUresult Init(unsigned) {
   return devices.empty() ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
 }
 CUresult DriverGetVersion(int* version) {
-  *version = 13000;
+  *version = Number("FAKE_CUDA_VERSION", 13000);
   return CUDA_SUCCESS;
 }
 CUresult GetErrorName(CUresult error, const char** name) {
@@ -188,7 +212,8 @@ CUresult DeviceGet(CUdevice* device, int index) {
   return CUDA_SUCCESS;
 }
 CUresult DeviceGetName(char* name, int length, CUdevice) {
-  std::snprintf(name, static_cast<size_t>(length), "Fake GPU");
+  const bool mig = Number("FAKE_CUDA_MIG", 0) != 0;
+  std::snprintf(name, static_cast<size_t>(length), mig ? "Fake GPU MIG 1g.1gb" : "Fake GPU");
   return CUDA_SUCCESS;
 }
 CUresult DeviceGetUuid(CUuuid* uuid, CUdevice device) {
@@ -212,6 +237,7 @@ CUresult DeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice) 
       *value = 0;
       return CUDA_SUCCESS;
     case 133:  // MPS
+      if (Number("FAKE_CUDA_VERSION", 13000) < 12040) return CUDA_ERROR_INVALID_VALUE;
       *value = Number("FAKE_CUDA_MPS", 0);
       return CUDA_SUCCESS;
     default:
@@ -247,12 +273,6 @@ CUresult DevicePrimaryCtxRelease(CUdevice device) {
   Context*& primary = The().primary[device];
   if (primary == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   if (--primary->retained <= 0) primary = nullptr;
-  return CUDA_SUCCESS;
-}
-CUresult DevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active) {
-  std::lock_guard lock(The().mutex);
-  *flags = 0;
-  *active = The().primary[device] != nullptr;
   return CUDA_SUCCESS;
 }
 CUresult DevicePrimaryCtxSetFlags(CUdevice, unsigned) { return CUDA_SUCCESS; }
@@ -295,11 +315,6 @@ CUresult CtxGetId(CUcontext context, unsigned long long* id) {
   return CUDA_SUCCESS;
 }
 CUresult CtxSetLimit(CUlimit, size_t) { return CUDA_SUCCESS; }
-CUresult CtxGetLimit(size_t* value, CUlimit) {
-  *value = 0;
-  return CUDA_SUCCESS;
-}
-CUresult CtxSynchronize() { return CUDA_ERROR_NOT_SUPPORTED; }
 
 // ---- memory
 
@@ -327,14 +342,6 @@ CUresult MemAllocAsync(CUdeviceptr* pointer, size_t bytes, CUstream) {
 CUresult MemFreeAsync(CUdeviceptr pointer, CUstream stream) {
   return On(stream, [pointer] { The().memory.Free(pointer); });
 }
-CUresult MemAllocHost(void** memory, size_t bytes) {
-  *memory = std::calloc(1, bytes);
-  return *memory == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
-}
-CUresult MemFreeHost(void* memory) {
-  std::free(memory);
-  return CUDA_SUCCESS;
-}
 CUresult MemsetD8Async(CUdeviceptr pointer, unsigned char value, size_t count, CUstream stream) {
   return On(stream, [=] { std::memset(At(pointer), value, count); });
 }
@@ -343,12 +350,6 @@ CUresult MemsetD32Async(CUdeviceptr pointer, unsigned value, size_t count, CUstr
 }
 CUresult MemcpyDtoHAsync(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {
   return On(stream, [=] { std::memcpy(to, At(from), bytes); });
-}
-CUresult MemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t bytes, CUstream stream) {
-  return On(stream, [=] { std::memcpy(At(to), from, bytes); });
-}
-CUresult MemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
-  return On(stream, [=] { std::memmove(At(to), At(from), bytes); });
 }
 CUresult Memcpy2DAsync(const CUDA_MEMCPY2D* asked, CUstream stream) {
   const CUDA_MEMCPY2D copy = *asked;
@@ -366,6 +367,7 @@ CUresult Memcpy2DAsync(const CUDA_MEMCPY2D* asked, CUstream stream) {
 CUresult StreamSynchronize(CUstream handle) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  Synchronise(stream);
   stream->Mark()->Wait();
   return CUDA_SUCCESS;
 }
@@ -373,24 +375,15 @@ CUresult MemsetD8(CUdeviceptr pointer, unsigned char value, size_t count) {
   if (const CUresult failed = MemsetD8Async(pointer, value, count, nullptr)) return failed;
   return StreamSynchronize(nullptr);
 }
-CUresult MemsetD32(CUdeviceptr pointer, unsigned value, size_t count) {
-  if (const CUresult failed = MemsetD32Async(pointer, value, count, nullptr)) return failed;
-  return StreamSynchronize(nullptr);
-}
 CUresult MemcpyDtoH(void* to, CUdeviceptr from, size_t bytes) {
   if (const CUresult failed = MemcpyDtoHAsync(to, from, bytes, nullptr)) return failed;
   return StreamSynchronize(nullptr);
 }
 CUresult MemcpyHtoD(CUdeviceptr to, const void* from, size_t bytes) {
-  if (const CUresult failed = MemcpyHtoDAsync(to, from, bytes, nullptr)) return failed;
-  return StreamSynchronize(nullptr);
-}
-CUresult MemcpyDtoD(CUdeviceptr to, CUdeviceptr from, size_t bytes) {
-  if (const CUresult failed = MemcpyDtoDAsync(to, from, bytes, nullptr)) return failed;
+  if (const CUresult failed = On(nullptr, [=] { std::memcpy(At(to), from, bytes); })) return failed;
   return StreamSynchronize(nullptr);
 }
 CUresult MemHostRegister(void*, size_t, unsigned) { return CUDA_SUCCESS; }
-CUresult MemHostUnregister(void*) { return CUDA_SUCCESS; }
 CUresult MemHostGetDevicePointer(CUdeviceptr* pointer, void* memory, unsigned) {
   *pointer = reinterpret_cast<CUdeviceptr>(memory);
   return CUDA_SUCCESS;
@@ -418,18 +411,13 @@ CUresult PointerGetAttribute(void* data, CUpointer_attribute attribute, CUdevice
 CUresult StreamCreateWithPriority(CUstream* stream, unsigned, int) {
   if (Now() == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   std::lock_guard lock(The().mutex);
-  *stream = reinterpret_cast<CUstream>(NewStream(Now(), The().next_stream++));
+  *stream = reinterpret_cast<CUstream>(NewStream(Now(), The().next_stream++, Kind::kMade));
   return CUDA_SUCCESS;
 }
 CUresult StreamCreate(CUstream* stream, unsigned flags) {
   return StreamCreateWithPriority(stream, flags, 0);
 }
 CUresult StreamDestroy(CUstream) { return CUDA_SUCCESS; }
-CUresult StreamQuery(CUstream handle) {
-  Stream* stream = Resolve(handle);
-  if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  return stream->idle() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
-}
 CUresult StreamGetId(CUstream handle, unsigned long long* id) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
@@ -441,11 +429,6 @@ CUresult StreamGetCtx(CUstream handle, CUcontext* context) {
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   *context = stream->context();
   return CUDA_SUCCESS;
-}
-CUresult StreamWriteValue32(CUstream stream, CUdeviceptr pointer, cuuint32_t value, unsigned) {
-  return On(stream, [=] {
-    __atomic_store_n(static_cast<cuuint32_t*>(At(pointer)), value, __ATOMIC_RELEASE);
-  });
 }
 CUresult StreamWriteValue64(CUstream stream, CUdeviceptr pointer, cuuint64_t value, unsigned) {
   return On(stream, [=] {
@@ -475,6 +458,7 @@ CUresult EventRecord(CUevent handle, CUstream stream_handle) {
   auto* event = reinterpret_cast<Event*>(handle);
   Stream* stream = Resolve(stream_handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  Synchronise(stream);
   std::lock_guard lock(event->mutex);
   event->last = stream->Mark();
   return CUDA_SUCCESS;
@@ -483,14 +467,20 @@ CUresult EventRecord(CUevent handle, CUstream stream_handle) {
 CUresult CtxRecordEvent(CUcontext context, CUevent handle) {
   auto* event = reinterpret_cast<Event*>(handle);
   std::vector<std::shared_ptr<Point>> points;
+  bool captures = false;
   {
     std::lock_guard lock(The().mutex);
     for (Stream* stream : The().streams) {
       if (stream->context() != context) continue;
-      if (stream->capturing() != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-      points.push_back(stream->Mark());
+      if (stream->capturing() != nullptr) {
+        stream->LoseCapture();
+        captures = true;
+      } else {
+        points.push_back(stream->Mark());
+      }
     }
   }
+  if (captures) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   auto all = std::make_shared<Point>();
   std::thread([points, all] {
     for (const auto& point : points) point->Wait();
@@ -506,16 +496,6 @@ CUresult EventQuery(CUevent handle) {
   std::lock_guard lock(event->mutex);
   return event->last == nullptr || event->last->reached() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
-CUresult EventSynchronize(CUevent handle) {
-  auto* event = reinterpret_cast<Event*>(handle);
-  std::shared_ptr<Point> point;
-  {
-    std::lock_guard lock(event->mutex);
-    point = event->last;
-  }
-  if (point != nullptr) point->Wait();
-  return CUDA_SUCCESS;
-}
 CUresult StreamWaitEvent(CUstream stream, CUevent handle, unsigned) {
   auto* event = reinterpret_cast<Event*>(handle);
   std::shared_ptr<Point> point;
@@ -526,29 +506,17 @@ CUresult StreamWaitEvent(CUstream stream, CUevent handle, unsigned) {
   if (point == nullptr) return CUDA_SUCCESS;
   return On(stream, [point] { point->Wait(); });
 }
-CUresult EventElapsedTime(float* milliseconds, CUevent, CUevent) {
-  *milliseconds = 0;
-  return CUDA_SUCCESS;
-}
 CUresult EventDestroy(CUevent) { return CUDA_SUCCESS; }
 
 // ---- capture and graphs
 
 CUresult StreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
+  if (const CUresult failure = Failure("cuStreamIsCapturing")) return failure;
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  *status = stream->capturing() != nullptr ? CU_STREAM_CAPTURE_STATUS_ACTIVE
-                                           : CU_STREAM_CAPTURE_STATUS_NONE;
-  return CUDA_SUCCESS;
-}
-CUresult StreamGetCaptureInfo(CUstream handle, CUstreamCaptureStatus* status, cuuint64_t* id,
-                              CUgraph* graph, const CUgraphNode** nodes, size_t* count) {
-  if (const CUresult failed = StreamIsCapturing(handle, status)) return failed;
-  Graph* capturing = Resolve(handle)->capturing();
-  if (id != nullptr) *id = reinterpret_cast<uintptr_t>(capturing);
-  if (graph != nullptr) *graph = reinterpret_cast<CUgraph>(capturing);
-  if (nodes != nullptr) *nodes = nullptr;
-  if (count != nullptr) *count = 0;
+  *status = stream->is_lost()                ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
+            : stream->capturing() != nullptr ? CU_STREAM_CAPTURE_STATUS_ACTIVE
+                                             : CU_STREAM_CAPTURE_STATUS_NONE;
   return CUDA_SUCCESS;
 }
 CUresult StreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
@@ -560,54 +528,35 @@ CUresult StreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
 CUresult StreamEndCapture(CUstream handle, CUgraph* graph) {
   Stream* stream = Resolve(handle);
   if (stream == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  *graph = reinterpret_cast<CUgraph>(stream->capturing());
+  const bool is_lost = stream->is_lost();
+  *graph = is_lost ? nullptr : reinterpret_cast<CUgraph>(stream->capturing());
   stream->Capture(nullptr);
-  return CUDA_SUCCESS;
+  return is_lost ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
 }
 CUresult ThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
   static thread_local CUstreamCaptureMode mine = CU_STREAM_CAPTURE_MODE_GLOBAL;
   std::swap(mine, *mode);
   return CUDA_SUCCESS;
 }
-CUresult UserObjectCreate(CUuserObject* out, void* payload, CUhostFn destroy, unsigned count,
-                          unsigned) {
-  *out = reinterpret_cast<CUuserObject>(new UserObject{payload, destroy, count});
+
+// How many calls the calling thread has made, of those that CudaDriver asks for.
+CUresult FakeCalls(unsigned long long* calls) {
+  *calls = calls_of_thread;
   return CUDA_SUCCESS;
-}
-CUresult UserObjectRetain(CUuserObject object, unsigned count) {
-  reinterpret_cast<UserObject*>(object)->count += count;
-  return CUDA_SUCCESS;
-}
-CUresult UserObjectRelease(CUuserObject object, unsigned count) {
-  Drop(reinterpret_cast<UserObject*>(object), count);
-  return CUDA_SUCCESS;
-}
-CUresult GraphRetainUserObject(CUgraph graph, CUuserObject handle, unsigned count, unsigned flags) {
-  auto* object = reinterpret_cast<UserObject*>(handle);
-  if ((flags & CU_GRAPH_USER_OBJECT_MOVE) == 0) object->count += count;
-  for (unsigned i = 0; i < count; ++i) {
-    reinterpret_cast<Graph*>(graph)->objects.push_back(object);
-  }
-  return CUDA_SUCCESS;
-}
-CUresult GraphInstantiateWithFlags(CUgraphExec* exec, CUgraph handle, unsigned long long) {
-  auto* graph = reinterpret_cast<Graph*>(handle);
-  for (UserObject* object : graph->objects) ++object->count;
-  *exec = reinterpret_cast<CUgraphExec>(new Graph(*graph));
-  return CUDA_SUCCESS;
-}
-CUresult GraphLaunch(CUgraphExec, CUstream) { return CUDA_SUCCESS; }
-CUresult GraphDestroy(CUgraph handle) {
-  auto* graph = reinterpret_cast<Graph*>(handle);
-  for (UserObject* object : graph->objects) Drop(object, 1);
-  delete graph;
-  return CUDA_SUCCESS;
-}
-CUresult GraphExecDestroy(CUgraphExec exec) {
-  return GraphDestroy(reinterpret_cast<CUgraph>(exec));
 }
 
 }  // namespace functions
+
+template <class Type, Type function>
+struct Counted;
+template <class... A, CUresult (*function)(A...)>
+struct Counted<CUresult (*)(A...), function> {
+  static CUresult Call(A... arguments) {
+    ++calls_of_thread;
+    return function(arguments...);
+  }
+};
+
 }  // namespace fake_cuda
 
 extern "C" __attribute__((visibility("default"))) CUresult cuGetProcAddress_v2(
@@ -615,21 +564,23 @@ extern "C" __attribute__((visibility("default"))) CUresult cuGetProcAddress_v2(
     CUdriverProcAddressQueryResult* found) {
   static const std::map<std::string, void*> known = [] {
     std::map<std::string, void*> all;
-#define FAKE_CUDA_FUNCTION(Name)                              \
-  {                                                           \
-    decltype(&::cu##Name) typed = fake_cuda::functions::Name; \
-    all["cu" #Name] = reinterpret_cast<void*>(typed);         \
+#define FAKE_CUDA_FUNCTION(Name)                                                         \
+  {                                                                                      \
+    using Type = decltype(&::cu##Name);                                                  \
+    all["cu" #Name] = reinterpret_cast<void*>(                                           \
+        &fake_cuda::Counted<Type, static_cast<Type>(fake_cuda::functions::Name)>::Call); \
   }
     NVCV_CACHED_CUDA_FUNCTIONS(FAKE_CUDA_FUNCTION)
 #undef FAKE_CUDA_FUNCTION
-    nvcv_cached::CudaDriver::GetCaptureInfo info = fake_cuda::functions::StreamGetCaptureInfo;
-    all["cuStreamGetCaptureInfo"] = reinterpret_cast<void*>(info);
     nvcv_cached::CudaDriver::RecordOnContext record = fake_cuda::functions::CtxRecordEvent;
     all["cuCtxRecordEvent"] = reinterpret_cast<void*>(record);
+    all["cuFakeCalls"] = reinterpret_cast<void*>(&fake_cuda::functions::FakeCalls);
     return all;
   }();
+  const char* lacks = std::getenv("FAKE_CUDA_LACKS");
   const auto entry = known.find(symbol);
-  *function = version < 12000 || entry == known.end() ? nullptr : entry->second;
+  const bool has = entry != known.end() && (lacks == nullptr || entry->first != lacks);
+  *function = version < 12000 || !has ? nullptr : entry->second;
   *found =
       *function == nullptr ? CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND : CU_GET_PROC_ADDRESS_SUCCESS;
   return CUDA_SUCCESS;

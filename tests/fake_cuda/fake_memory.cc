@@ -137,11 +137,8 @@ CUresult Memory::Open(CUdeviceptr* out, const CUipcMemHandle& handle) {
   const pid_t exporter = std::atoi(name.c_str());
   if (exporter == ::getpid()) return CUDA_ERROR_INVALID_CONTEXT;
   std::lock_guard lock(mutex_);
-  for (auto& [pointer, allocation] : allocations_) {
-    if (!allocation.imported || allocation.name != name) continue;
-    ++allocation.opens;
-    *out = pointer;
-    return CUDA_SUCCESS;
+  for (const auto& [pointer, allocation] : allocations_) {
+    if (allocation.imported && allocation.name == name) return CUDA_ERROR_ALREADY_MAPPED;
   }
   const int fd = ::open((directory_ + "/" + name).c_str(), O_RDWR | O_CLOEXEC);
   struct stat info {};
@@ -157,11 +154,8 @@ CUresult Memory::Open(CUdeviceptr* out, const CUipcMemHandle& handle) {
   }
   Lock(fd, kImporter);
   *out = reinterpret_cast<CUdeviceptr>(memory);
-  allocations_[*out] = {.name = name,
-                        .bytes = static_cast<uint64_t>(info.st_size),
-                        .imported = true,
-                        .opens = 1,
-                        .lock = fd};
+  allocations_[*out] = {
+      .name = name, .bytes = static_cast<uint64_t>(info.st_size), .imported = true, .lock = fd};
   return CUDA_SUCCESS;
 }
 
@@ -169,7 +163,6 @@ CUresult Memory::Close(CUdeviceptr pointer) {
   std::lock_guard lock(mutex_);
   auto found = allocations_.find(pointer);
   if (found == allocations_.end() || !found->second.imported) return CUDA_ERROR_INVALID_VALUE;
-  if (--found->second.opens > 0) return CUDA_SUCCESS;
   ::close(found->second.lock);
   ::munmap(reinterpret_cast<void*>(pointer), found->second.bytes);
   allocations_.erase(found);

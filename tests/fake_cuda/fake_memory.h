@@ -1,6 +1,7 @@
 // Device memory of the fake driver: each allocation is a file in FAKE_CUDA_DIR, mapped shared; an
 // IPC handle is its name. Freed memory lives on for those who map it, and a handle of a process
-// that has ended or freed is not opened, as on a GPU. Thread-safety: thread-safe.
+// that has ended or freed is not opened, as on a GPU. A process may open a handle once (a GPU's
+// driver counts): a client maps a slab once. Thread-safety: thread-safe.
 #pragma once
 
 #include <cuda.h>
@@ -32,7 +33,6 @@ class Memory {
     std::string name;
     uint64_t bytes = 0;
     bool imported = false;
-    int opens = 0;
     int lock = -1;  // tells other processes that this one has it
   };
   std::map<CUdeviceptr, Allocation>::iterator Find(CUdeviceptr pointer);

@@ -1,8 +1,9 @@
 // Streams and events of the fake driver: a stream is a thread that runs closures in order.
 //
 // An event remembers the point of its last record; a wait keeps the point it began with, as CUDA's
-// does. Streams do not synchronise with the legacy stream: less is ordered here than on a GPU,
-// never more. Nothing is destroyed before the process ends. Thread-safety: thread-safe.
+// does. Of the blocking streams the per-thread ones alone synchronise with the legacy stream: less
+// is ordered here than on a GPU, never more. Nothing is destroyed before the process ends.
+// Thread-safety: thread-safe.
 #pragma once
 
 #include <cuda.h>
@@ -40,13 +41,16 @@ class Point {
 
 struct Graph;
 
+enum class Kind { kLegacy, kPerThread, kMade };
+
 class Stream {
  public:
-  Stream(CUcontext context, uint64_t id) : context_(context), id_(id) {
+  Stream(CUcontext context, uint64_t id, Kind kind) : context_(context), id_(id), kind_(kind) {
     std::thread([this] { Run(); }).detach();
   }
   CUcontext context() const { return context_; }
   uint64_t id() const { return id_; }
+  Kind kind() const { return kind_; }
 
   void Push(std::function<void()> work) {
     {
@@ -69,10 +73,20 @@ class Stream {
   void Capture(Graph* graph) {
     std::lock_guard lock(mutex_);
     capturing_ = graph;
+    is_lost_ = false;
   }
   Graph* capturing() {
     std::lock_guard lock(mutex_);
     return capturing_;
+  }
+  // Somebody did what a capture does not stand: it yields no graph any more.
+  void LoseCapture() {
+    std::lock_guard lock(mutex_);
+    is_lost_ = true;
+  }
+  bool is_lost() {
+    std::lock_guard lock(mutex_);
+    return is_lost_;
   }
 
  private:
@@ -93,11 +107,13 @@ class Stream {
 
   const CUcontext context_;
   const uint64_t id_;
+  const Kind kind_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> queue_;
   bool running_ = false;
   Graph* capturing_ = nullptr;
+  bool is_lost_ = false;
 };
 
 struct Event {

@@ -8,12 +8,16 @@ import pytest
 from conditions import BIN, MIB, clean_environment
 
 
+def metrics(daemon, *args):
+    command = [str(BIN / "nvcv-cachectl"), "--address", str(daemon.socket), "metrics", *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=clean_environment()).stdout
+
+
 @pytest.fixture
 def text(workshop):
     daemon = workshop.daemon()
     daemon.probe("alpha").buffer(MIB)
-    command = [str(BIN / "nvcv-cachectl"), "--address", str(daemon.socket), "metrics", "--sessions", "5"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=clean_environment()).stdout
+    return metrics(daemon, "--sessions", "5")
 
 
 # Of which there is no sample before something went wrong.
@@ -34,6 +38,17 @@ def test_HelpTypeAndLabelsAreTheDefinitions(text):
         assert text_of == metric.text
         assert types[name] == metric.type
         assert labels[name] == {("device", *metric.labels)}
+
+
+def test_OnlyTheLargestSessionsAreTold(workshop):
+    daemon = workshop.daemon()
+    for name, count in (("small", 1), ("large", 3), ("middle", 2)):
+        daemon.probe(name).buffer(MIB, count=count)
+    told = re.findall(
+        r'^nvcv_cached_session_bytes\{.*name="(\w+)".*\} (\d+)$', metrics(daemon, "--sessions", "2"), re.M
+    )
+    assert sorted(told) == [("large", str(3 * MIB)), ("middle", str(2 * MIB))]
+    assert "session_bytes" not in metrics(daemon), "none unless asked for"
 
 
 def test_EveryFieldOfStatsIsInTheJsonAndDescribed():

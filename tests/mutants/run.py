@@ -6,6 +6,8 @@ Each *.patch here breaks one rule in one small way. Its first lines say which, h
     Breaks: the death of the process alone is taken as proof
     Test: tests/e2e/test_memory.py::test_M2_DeadProcessWithLivingForkKeepsItsMemory
 
+Rules M, C and L are those of memory, cache and liveness. O1 to O5 are what an operator is promised: by the daemon (1),
+nvcv-cachectl (2), statistics and metrics (3), clients and recipes (4), units, manifests and packages (5).
 A test is pytest's, or a C++ program's: contract_test::ContractPoints.Limit0CachesNoMemory.
 The tree is copied to a scratch folder and built there once; every patch then costs one incremental build.
 A mutant is caught when its test passes on the unchanged tree and fails on the changed one. A patch that does
@@ -24,8 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RULES = [*(f"M{i}" for i in range(1, 6)), *(f"C{i}" for i in range(1, 11)), *(f"L{i}" for i in range(1, 5))]
-TARGETS = ["nvcv-cached", "nvcv-cachectl", "e2e_probe", "e2e_liar", "contract_test", "contract_worker"]
+RULES = [f"{part}{i + 1}" for part, count in {"M": 5, "C": 10, "L": 4, "O": 5}.items() for i in range(count)]
+TARGETS = [
+    *("nvcv-cached", "nvcv-cachectl", "nvcv_cached"),
+    *("e2e_probe", "e2e_liar", "contract_test", "contract_worker", "fake_cuda"),
+]
 
 
 @dataclass
@@ -91,10 +96,13 @@ class Workbench:
 
     def test(self, *names):
         """None when all pass, else what was said last."""
-        programs = [name for name in names if not name.startswith("tests/")]
-        said = [self.run_program(*name.split("::")) for name in programs]
-        if len(programs) < len(names):
-            said.append(self.run_pytest(*[name for name in names if name.startswith("tests/")]))
+        said, folders = [], {}
+        for name in names:
+            if name.startswith("tests/"):
+                folders.setdefault(Path(name).parts[1], []).append(name)
+            else:
+                said.append(self.run_program(*name.split("::")))
+        said += [self.run_pytest(*tests) for tests in folders.values()]  # as in ctest: apart, for their conftest.py
         return next((output for output in said if output), None)
 
     def run_program(self, program, test):
@@ -108,6 +116,10 @@ class Workbench:
         environment = {
             **os.environ,
             "NVCV_CACHED_BIN": str(self.build / "bin"),
+            "NVCV_CACHED_BUILD": str(self.build),
+            "NVCV_CACHED_FAKE_CUDA": str(self.build / "fake_cuda"),
+            "LD_LIBRARY_PATH": str(self.build / "lib"),  # before the library that the Python package was built for
+            "NVCV_CACHED_TEST_CMAKE": shutil.which("cmake"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         result = subprocess.run(

@@ -118,6 +118,19 @@ def test_daemon_HasWhatOperatorsRelyOn(root):
     assert "nvidia-persistenced.service" in after.split()
 
 
+def test_exporter_IsAUserOfItsOwnWithoutRights(root):
+    service = settings(unit(root, "nvcv-cached-exporter.service"))["Service"]
+    expected = {
+        "DynamicUser": "yes",
+        "SupplementaryGroups": "nvcv",
+        "NoNewPrivileges": "yes",
+        "CapabilityBoundingSet": "",
+        "ProtectSystem": "strict",
+        "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
+    }
+    assert {key: service.get(key) for key in expected} == expected
+
+
 def test_install_NothingIsEnabled(root):
     assert not list((root / "usr/lib/systemd").rglob("*.wants")), "a package's units wait for their operator"
 

@@ -15,8 +15,6 @@ namespace nvcv_cached::cli {
 namespace {
 
 constexpr char kKernelDriver[] = "/proc/driver/nvidia/version";
-// Not in every cuda.h: drivers from 12.4 on tell it.
-constexpr auto kMpsEnabled = static_cast<CUdevice_attribute>(133);
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 

@@ -66,6 +66,7 @@ void CheckSocketFolders(Report& report) {
 
 std::vector<Daemon> CheckSockets(const GlobalOptions& options, Report& report) {
   std::vector<Daemon> daemons;
+  bool refused = false;
   for (const std::string& socket : Sockets(options)) {
     try {
       Daemon daemon(socket, options.timeout);
@@ -78,16 +79,20 @@ std::vector<Daemon> CheckSockets(const GlobalOptions& options, Report& report) {
         report.Warn("socket", socket + ": nobody listens there any more",
                     "rm " + socket + " " + socket + std::string(kDescriptorSuffix));
       } else {
-        report.Fail("socket", failure.what(), failure.hint());
+        // The check's own name would be there twice.
+        const std::string what = failure.what();
+        report.Fail("socket", what.rfind("socket ", 0) == 0 ? what.substr(7) : what,
+                    failure.hint());
+        refused = true;
       }
     }
   }
-  if (!daemons.empty()) return daemons;
+  if (!daemons.empty() || refused) return daemons;  // one that is there is not to be started
   const std::string looked = options.address.empty()
                                  ? SystemSocketDirectory() + ", " + UserSocketDirectory()
                                  : options.address;
   const std::string found = "no daemon answers (looked in " + looked + ")";
-  const std::string hint = "nvcv-cachectl start, or sudo systemctl start nvcv-cached@host";
+  const std::string hint = StartHint(options.device);
   if (options.address.empty() && options.device.empty()) {
     report.Warn("daemon", found, hint);
   } else {

@@ -36,8 +36,8 @@ class NVCV_CACHED_API Shape {
   /// Throws InvalidArgument: rank 0 or above 15.
   /// @{
   Shape(std::initializer_list<std::int64_t> extents) : Shape(extents.begin(), extents.size()) {}
-  Shape(const std::vector<std::int64_t>& extents)
-      : Shape(extents.data(), extents.size()) {}  // NOLINT
+  Shape(const std::vector<std::int64_t>& extents)  // NOLINT: a list of extents is a shape
+      : Shape(extents.data(), extents.size()) {}
   Shape(const std::int64_t* extents, std::size_t rank);
   /// @}
 

@@ -17,14 +17,14 @@ inline constexpr int kMaxRank = 15;  ///< of tensors and layouts, as in NVCV
 class NVCV_CACHED_API TensorLayout {
  public:
   constexpr TensorLayout() = default;  ///< no layout
-
+  // NOLINTBEGIN(google-explicit-constructor): any string converts, as in NVCV
   /// Throws InvalidArgument: more than 15 labels.
   /// @{
-  TensorLayout(std::string_view labels);  // NOLINT: any string converts, as in NVCV
-  TensorLayout(const char* labels) : TensorLayout(std::string_view(labels)) {}         // NOLINT
-  TensorLayout(const std::string& labels) : TensorLayout(std::string_view(labels)) {}  // NOLINT
+  TensorLayout(std::string_view labels);
+  TensorLayout(const char* labels) : TensorLayout(std::string_view(labels)) {}
+  TensorLayout(const std::string& labels) : TensorLayout(std::string_view(labels)) {}
   /// @}
-
+  // NOLINTEND(google-explicit-constructor)
   int rank() const { return static_cast<int>(view().size()); }                ///< number of labels
   bool empty() const { return labels_[0] == 0; }                              ///< no layout
   std::string_view view() const { return std::string_view(labels_.data()); }  ///< "NHWC"

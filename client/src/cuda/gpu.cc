@@ -30,6 +30,22 @@ absl::Status ResetStatus() {
       "restart the process, and do not reset a GPU whose memory is shared");
 }
 
+namespace {
+
+// M2 rests on a process's kernels ending with it.
+absl::Status MpsStatus(const std::string& uuid) {
+  return WithHint(
+      ForceCode(absl::FailedPreconditionError(absl::StrCat(
+                    "memory of ", uuid,
+                    " was asked for, and this process is under MPS, where a killed process's "
+                    "kernels may go on: its memory could not be given to others")),
+                ErrorCode::kDeviceError),
+      "run it without MPS (another CUDA_MPS_PIPE_DIRECTORY, or echo quit | "
+      "nvidia-cuda-mps-control)");
+}
+
+}  // namespace
+
 struct Gpu::Opened {
   std::mutex mutex;
   std::map<std::string, std::unique_ptr<Gpu>, std::less<>> by_uuid;
@@ -71,6 +87,10 @@ absl::StatusOr<const Gpu*> Gpu::Open(std::string_view uuid) {
   if (!seen.ok()) return seen.status();
   std::unique_ptr<Gpu> gpu(new Gpu(**driver, seen->ordinal, seen->device, seen->uuid));
   const CudaDriver& calls = **driver;
+  int mps = 0;
+  if (calls.DeviceGetAttribute(&mps, kMpsEnabled, gpu->device_) == CUDA_SUCCESS && mps != 0) {
+    return MpsStatus(gpu->uuid_);
+  }
   RelaxedCapture relaxed(*gpu);
   absl::Status status = gpu->Check(calls.DevicePrimaryCtxRetain(&gpu->context_, gpu->device_),
                                    "cuDevicePrimaryCtxRetain");

@@ -11,6 +11,7 @@
 #include "client/src/fork_guard.h"
 #include "client/src/local_items.h"
 #include "client/src/process_connection.h"
+#include "client/src/thread_cache.h"
 #include "client/src/wait_scope.h"
 #include "nvcv_cached/stream.h"
 
@@ -21,12 +22,24 @@ namespace {
 using client::Gpu;
 using client::StreamState;
 
-// The calling thread's; null: the host device.
+// The calling thread's; null: the host device. A thread that has made objects is asked for it once
+// per device: a connection's device never changes.
 const Gpu* GpuOfThread() {
   client::RefuseInForkedChild();
+  static thread_local const client::DeviceCache* asked = nullptr;
+  static thread_local const Gpu* found = nullptr;
+  const client::ThreadCache* const mine = client::ThreadCache::MineIfAny();
+  if (mine != nullptr && mine->device() == asked && (found == nullptr || found->IsAlive())) {
+    return found;
+  }
   const std::string uuid =
       client::ValueOrThrow(client::ValueOrThrow(client::ThreadConnection())->GpuUuid());
-  return uuid.empty() ? nullptr : client::ValueOrThrow(Gpu::Open(uuid));
+  const Gpu* const gpu = uuid.empty() ? nullptr : client::ValueOrThrow(Gpu::Open(uuid));
+  if (mine != nullptr) {
+    asked = mine->device();
+    found = gpu;
+  }
+  return gpu;
 }
 
 std::atomic<uint64_t> next_id{1};

@@ -1,4 +1,5 @@
-// What a user writes first: the README's program, in short. Without a daemon it says so and still proves the link.
+// What a user writes first: the README's program, in short. Without a daemon it says so and still
+// proves the link.
 #include <nvcv_cached/nvcv_cached.h>
 
 #include <cstring>

@@ -53,12 +53,15 @@ def roomy(place):
     return place.start("--device=cuda:0", "--capacity=256MiB", "--limit=256MiB")
 
 
-@pytest.fixture
-def gate():
+def gates():
     made = Gate(f"nvcv-gate-{uuid.uuid4().hex}")
     yield made
     made.open()
     made.remove()
+
+
+gate = pytest.fixture(gates, name="gate")
+second_gate = pytest.fixture(gates, name="second_gate")
 
 
 @pytest.fixture

@@ -95,15 +95,19 @@ class Gate:
             self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
         self._on_gpu = None
 
-    def hold(self, driver, stream):
-        """What is submitted to the stream from here on runs once the gate is open."""
+    def on_gpu(self, driver):
+        """The word's address for kernels: not 0 once the gate is open."""
         if self._on_gpu is None:
             address = c.addressof(c.c_char.from_buffer(self._memory))
             driver.MemHostRegister(address, mmap.PAGESIZE, 3)
             on_gpu = c.c_uint64()
             driver.MemHostGetDevicePointer(c.byref(on_gpu), address, 0)
             self._on_gpu = on_gpu.value
-        driver.StreamWaitValue32(stream, self._on_gpu, 1, 0)
+        return self._on_gpu
+
+    def hold(self, driver, stream):
+        """What is submitted to the stream from here on runs once the gate is open."""
+        driver.StreamWaitValue32(stream, self.on_gpu(driver), 1, 0)
 
     def open(self):
         self._memory[:4] = struct.pack("<I", 1)

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from gpu_daemon import FAKE, eventually
-from workers import WORD, refuses, takes_and_keeps
+from workers import LOOK, WORD, refuses, takes_and_keeps, writer
+
+EXECUTABLE = os.path.realpath(sys.executable)
 
 SUBMIT = f"""
 gate = Gate({{!r}})
@@ -14,35 +17,6 @@ t = tensor(BLOCK)
 p = pointer(t)
 gate.hold(driver, LEGACY)
 driver.fill(p, {WORD}, BLOCK, LEGACY)
-"""
-
-# Writes its word over the whole block until it is told to stop, or its process is gone.
-WRITER = """
-import cupy
-stop = cupy.zeros(1, cupy.int32)
-kernel = cupy.RawKernel(r'''
-extern "C" __global__ void write(volatile unsigned* block, long long words, volatile int* stop) {
-  const long long step = (long long)gridDim.x * blockDim.x;
-  while (*stop == 0)
-    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < words; i += step) block[i] = 0x01020304u;
-}''', "write")
-rest = [tensor(BLOCK) for _ in range(15)]
-t = tensor(BLOCK)
-a = cupy.asarray(t)
-s = cupy.cuda.Stream(non_blocking=True)
-t.record_stream(s)
-with s:
-    kernel((64,), (256,), (a.view(cupy.uint32), BLOCK // 4, stop))
-result = True
-"""
-
-# Whether somebody still writes: looked at again and again, for as long as a kernel would need to show itself.
-LOOK = """
-import time
-end, wrong = time.monotonic() + 1.0, 0
-while time.monotonic() < end:
-    wrong += driver.wrong_words(p, 0x11121314, BLOCK)
-result = wrong
 """
 
 
@@ -61,10 +35,30 @@ def test_an_owner_killed_in_its_work_leaves_the_block(submitted, one_block, clie
     takes_and_keeps(client(one_block, timeout=20.0))
 
 
-def fork_in(worker):
+def test_an_owner_stopped_and_killed_in_its_work_leaves_the_block(one_block, client, gate):
+    owner = client(one_block)
+    owner(SUBMIT.format(gate.name))
+    owner.stop()
+    refuses(client(one_block, timeout=0.5))
+    owner.kill()
+    takes_and_keeps(client(one_block, timeout=20.0))
+
+
+def test_an_owner_that_becomes_another_program_keeps_the_block_until_its_end(one_block, client, gate):
+    """exec: its sockets are closed, and its process is the same."""
+    owner = client(one_block)
+    owner(SUBMIT.format(gate.name))
+    owner.send("os.execv('/bin/sleep', ['sleep', '1000'])")
+    eventually(lambda: os.readlink(f"/proc/{owner.pid}/exe") != EXECUTABLE, "it is another program")
+    refuses(client(one_block, timeout=0.5))
+    owner.kill()
+    takes_and_keeps(client(one_block, timeout=20.0))
+
+
+def fork_in(worker, first="pass"):
     """A child that never touched CUDA; it ends when the test says so."""
     return worker(
-        "child = os.fork()\nif child == 0:\n    import signal\n    while True: signal.pause()\nresult = child"
+        f"child = os.fork()\nif child == 0:\n    import signal\n    {first}\n    while True: signal.pause()\nresult = child"
     )
 
 
@@ -105,22 +99,35 @@ def test_a_stopped_owner_loses_what_it_left_idle(slab, one_block, client, gate):
         assert "does not report" not in said, said
 
 
-def test_a_stopped_owner_keeps_what_it_uses(one_block, client):
+def test_a_stopped_owner_keeps_what_it_uses(one_block, client, gate):
+    """Stopped in the middle of its work, which goes on; nobody gets the block, not even once that is done."""
     owner = client(one_block)
-    owner(
-        f"rest = [tensor(BLOCK) for _ in range(15)]; t = tensor(BLOCK); p = pointer(t); driver.fill(p, {WORD}, BLOCK, LEGACY)"
-    )
+    owner(SUBMIT.format(gate.name))
     owner.stop()
+    gate.open()
     refuses(client(one_block, timeout=0.5))
     owner.resume()
     assert owner(f"driver.StreamSynchronize(LEGACY); result = driver.wrong_words(p, {WORD}, BLOCK)") == 0
+
+
+def test_an_owner_stopped_right_after_the_release_is_waited_for(one_block, client, gate):
+    """Whether or not its flusher had the time to look: the block changes hands after the work, and after that soon."""
+    owner = client(one_block)
+    owner("import signal\n" + SUBMIT.format(gate.name))
+    owner.send("del t; os.kill(os.getpid(), signal.SIGSTOP)")
+    os.waitid(os.P_PID, owner.pid, os.WSTOPPED | os.WNOWAIT)
+    refuses(client(one_block, timeout=0.5))
+    gate.open()
+    owner.resume()
+    owner.answer()
+    takes_and_keeps(client(one_block, timeout=20.0))
 
 
 @pytest.mark.parametrize("forked", [False, True], ids=["alone", "with_a_child"])
 def test_a_killed_writer_writes_into_nobodys_memory(forked, real_gpu, one_block, client):
     pytest.importorskip("cupy")
     owner = client(one_block)
-    assert owner(WRITER)
+    assert owner(writer())
     child = fork_in(owner) if forked else None
     owner.kill()
     if child:
@@ -129,6 +136,22 @@ def test_a_killed_writer_writes_into_nobodys_memory(forked, real_gpu, one_block,
     heir = client(one_block, timeout=20.0)
     takes_and_keeps(heir)
     assert heir(LOOK) == 0
+
+
+def test_a_killed_writers_child_without_descriptors_keeps_no_kernel(real_gpu, one_block, client):
+    """A child that closed all it inherited holds no copy of the descriptor socket, and must hold no kernel either."""
+    pytest.importorskip("cupy")
+    owner = client(one_block)
+    assert owner(writer())
+    child = fork_in(owner, "os.closerange(0, 65536)")
+    try:
+        eventually(lambda: not os.listdir(f"/proc/{child}/fd"), "the child has closed them")
+        owner.kill()
+        heir = client(one_block, timeout=20.0)
+        takes_and_keeps(heir)
+        assert heir(LOOK) == 0
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_a_killed_daemon_takes_nothing_from_its_clients(place, client, gate):

@@ -6,14 +6,15 @@ the gate is shut, and what it writes must stay.
 """
 
 import pytest
-from workers import WORD, refuses, takes_and_keeps
+from gpu_daemon import FAKE
+from workers import LOOK, WORD, refuses, takes_and_keeps, writer
 
 MINE, YOURS = WORD, 0x11121314
 
 # How the memory is used and released; `gate` and `t` are there, `use(stream)` submits the work.
 USES = {
     "legacy": "use(LEGACY)\ndel t",
-    "per_thread": "s = nvcv.as_stream(PER_THREAD)\nwith s: pointer(t)\nuse(PER_THREAD)\ndel t",
+    "per_thread": "s = nvcv.as_stream(PER_THREAD)\nwith s: p = pointer(t)\nuse(PER_THREAD)\ndel t",
     "own_stream": "s = nvcv.Stream()\nwith s: p = pointer(t)\nuse(s.handle)\ndel t",
     "own_stream_dropped_first": "s = nvcv.Stream()\nwith s: p = pointer(t)\nuse(s.handle)\ndel s\ngc.collect()\ndel t",
     "handle_destroyed_after": (
@@ -41,6 +42,14 @@ USES = {
         "    for _ in range(100):\n        u = tensor(BLOCK)\n        pointer(u)\n        del u"
     ),
     "hit_not_handed_out_after": "p = pointer(t)\nuse(LEGACY)\ndel t\nt = tensor(BLOCK)\ndel t",
+    "per_thread_released_elsewhere": (
+        "s = nvcv.as_stream(PER_THREAD)\nwith s: p = pointer(t)\nuse(PER_THREAD)\nbox = [t]\ndel t\nin_thread(box.clear)"
+    ),
+    "per_thread_of_an_ended_thread": (
+        "box = [t]\ndef work():\n    with nvcv.as_stream(PER_THREAD): p = pointer(box[0])\n    use(PER_THREAD, p)\n"
+        "del t\nin_thread(work)\nbox.clear()"
+    ),
+    "dlpack_without_a_wait": "p = pointer(t)\nc = t.__dlpack__(stream=-1)\nuse(LEGACY)\ndel t\ndel c",
     "stream_of_an_ended_thread": (
         "box = [t]\ndef work():\n    s = nvcv.Stream()\n    with s: p = pointer(box[0])\n    use(s.handle, p)\n"
         "del t\nin_thread(work)\nbox.clear()"
@@ -57,7 +66,7 @@ def use(stream, at=None):
     driver.fill(at or p, {MINE}, BLOCK, stream)
 """
 # What binds a stream of its own must be the first to take the pointer.
-EARLY = {"legacy", "legacy_released_elsewhere", "per_thread", "hit_not_handed_out_after"}
+EARLY = {"legacy", "legacy_released_elsewhere", "hit_not_handed_out_after"}
 
 
 @pytest.mark.parametrize("how", USES)
@@ -66,6 +75,54 @@ def test_a_block_waits_for_the_work_on_it(how, one_block, client, gate):
     first(SETUP.format(gate=gate.name, early=how in EARLY))
     first(USES[how])
     refuses(second)
+    gate.open()
+    takes_and_keeps(client(one_block, timeout=20.0))
+
+
+def test_an_event_recorded_again_ends_only_what_was_before_it(one_block, client, gate, second_gate):
+    """Two blocks, one after the other on one stream, each behind a gate of its own: the first gate frees the first alone."""
+    owner = client(one_block)
+    owner(
+        f"one, two = Gate({gate.name!r}), Gate({second_gate.name!r}); s = nvcv.Stream()\n"
+        "rest = [tensor(BLOCK) for _ in range(14)]; t, u = tensor(BLOCK), tensor(BLOCK)\n"
+        "with s: p, q = pointer(t), pointer(u)\n"
+    )
+    owner(f"with s:\n    one.hold(driver, s.handle); driver.fill(p, {MINE}, BLOCK, s.handle); del t\n")
+    refuses(client(one_block, timeout=0.5))  # by now the GPU is to report the first record
+    owner(f"with s:\n    two.hold(driver, s.handle); driver.fill(q, {MINE}, BLOCK, s.handle); del u\n")
+    gate.open()
+    takes_and_keeps(client(one_block, timeout=20.0))
+    refuses(client(one_block, timeout=0.5))
+    second_gate.open()
+    takes_and_keeps(client(one_block, timeout=20.0))
+
+
+def test_a_long_kernel_keeps_the_block_that_its_process_released(real_gpu, one_block, client, gate):
+    pytest.importorskip("cupy")
+    owner = client(one_block)
+    assert owner(writer(gate))
+    owner("del t, a")
+    refuses(client(one_block, timeout=0.5))
+    gate.open()
+    heir = client(one_block, timeout=20.0)
+    takes_and_keeps(heir)
+    assert heir(LOOK) == 0
+
+
+@pytest.mark.skipif(not FAKE, reason="a GPU's few hardware queues hold up the other streams too")
+def test_a_timeline_is_bound_to_another_stream_only_when_it_is_free(one_block, client, gate):
+    """More streams than a thread keeps timelines for: neither one that an object in use names nor one whose work goes on
+    is taken for another stream, whose event would be reached at once."""
+    owner = client(one_block)
+    owner(
+        f"gate = Gate({gate.name!r}); s, *many = (nvcv.Stream() for _ in range(80))\n"
+        "rest = [tensor(BLOCK) for _ in range(15)]; t = tensor(BLOCK)\nwith s: p = pointer(t)\n"
+        "def many_uses():\n    for o in many:\n        with o: u = rest.pop(); pointer(u); del u\n"
+        "        rest.append(tensor(BLOCK))\n"
+        "many_uses()"
+    )
+    owner(f"gate.hold(driver, s.handle); driver.fill(p, {MINE}, BLOCK, s.handle); del t\nmany_uses()")
+    refuses(client(one_block, timeout=0.5))
     gate.open()
     takes_and_keeps(client(one_block, timeout=20.0))
 
@@ -100,6 +157,33 @@ def test_reuse_in_the_process_waits_on_another_stream(streams, roomy, client, ga
     )
     worker("gate.open(); b.sync(); driver.StreamSynchronize(h)")
     assert worker(f"result = driver.wrong_words(q, {YOURS}, n)") == 0
+
+
+def test_a_dlpack_consumer_waits_for_the_current_stream(roomy, client, gate):
+    worker = client(roomy)
+    worker(
+        f"gate = Gate({gate.name!r}); s, h = nvcv.Stream(), driver.stream(); n = 1 << 20; t = tensor(n)\n"
+        f"with s:\n    p = pointer(t); gate.hold(driver, s.handle); driver.fill(p, {MINE}, n, s.handle)\n"
+        f"    c = t.__dlpack__(stream=h)\ndriver.fill(p, {YOURS}, n, h)"
+    )
+    worker("gate.open(); s.sync(); driver.StreamSynchronize(h)")
+    assert worker(f"result = driver.wrong_words(p, {YOURS}, n)") == 0
+
+
+@pytest.mark.skipif(not FAKE, reason="a real driver does not count calls")
+def test_a_hit_makes_no_call_to_the_driver(roomy, client):
+    """Of memory that is not handed out; what is handed out on one stream takes one event, and looks at what is current."""
+    worker = client(roomy)
+    worker(
+        "n = ctypes.c_ulonglong()\n"
+        "def calls():\n    driver.FakeCalls(ctypes.byref(n)); return n.value\n"
+        "s = nvcv.Stream()\ndef uses(hand_out):\n    before = calls()\n"
+        "    for _ in range(100):\n        t = tensor(4096)\n        if hand_out: pointer(t)\n        del t\n"
+        "    return calls() - before\nwith s: uses(True)"
+    )
+    assert worker("with s: result = uses(False)") == 0
+    assert worker("with s: result = uses(True)") <= 610
+    assert worker("result = nvcv.stats()['misses']") == 1
 
 
 def test_many_objects_on_many_streams_keep_their_words(roomy, client):

@@ -64,6 +64,44 @@ def test_device_RefusedModesSayWhatToDo(place):
     assert result.returncode == 4 and "nvidia-cuda-mps-control" in result.stderr, result
 
 
+@pytest.mark.skipif(not FAKE, reason="a real driver is of one version")
+def test_driver_OldOnesAreRefusedOrWarnedAbout(place):
+    for lacks in ("cuCtxGetId", "cuStreamWriteValue64"):
+        result = place.run("--device=cuda:0", FAKE_CUDA_LACKS=lacks)
+        assert result.returncode == 4, result
+        assert f"older than 12.0 (525): it has no {lacks}" in result.stderr, result.stderr
+        assert "do: install driver 525 or newer" in result.stderr, result.stderr
+    daemon = place.start(FAKE_CUDA_VERSION="12030")
+    assert re.search(r"WARN +device warning=.*does not tell whether MPS.*do: keep MPS off", daemon.text()), (
+        daemon.text()
+    )
+    assert daemon.terminate() == 0
+    daemon = place.start(FAKE_CUDA_VERSION="12040")
+    assert "MPS" not in daemon.text(), daemon.text()
+
+
+@pytest.mark.skipif(not FAKE, reason="a real driver does not fail on command")
+def test_driver_OneThatDoesNotStartIsNoHost(place):
+    """Whoever has a driver wants the GPU: the host is not served in its place."""
+    (place.directory / "fake" / "fail").touch()
+    for flags in ((), ("--device=cuda:0",)):
+        result = place.run(*flags, FAKE_CUDA_FAIL="cuInit:999")
+        assert result.returncode == 4 and "the CUDA driver does not start: cuInit" in result.stderr, result
+        assert "do: look at nvidia-smi" in result.stderr, result
+
+
+@pytest.mark.skipif(not FAKE, reason="only the fake GPU is divided here")
+def test_device_AMigInstanceByItsUuid(place):
+    """Two instances of one GPU have a daemon each, at sockets of their own names."""
+    first, second = (f"MIG-fa000000-0000-0000-0000-00000000000{number}" for number in (0, 1))
+    daemons = [place.start(f"--device={name}", FAKE_CUDA_MIG="2") for name in (first, second)]
+    assert [daemon.uuid for daemon in daemons] == [first, second]
+    assert [daemon.socket.name for daemon in daemons] == [f"{first}.sock", f"{second}.sock"]
+    assert "MIG 1g.1gb" in daemons[1].text()
+    result = place.run(f"--device={second[:-1]}7", FAKE_CUDA_MIG="2")
+    assert result.returncode == 4 and f"{second[:-1]}7" in result.stderr, result
+
+
 @pytest.mark.skipif(not FAKE, reason="a real driver does not fail on command")
 def test_failure_AnErrorThatStaysEndsTheDaemon(place):
     daemon = place.start(FAKE_CUDA_FAIL="cuMemGetInfo:719")
