@@ -117,7 +117,7 @@ void AddDoctorCommand(CLI::App& app, const GlobalOptions& options) {
   doctor
       ->add_option("--bundle", *bundle,
                    "Write what a supporter needs into this file (JSON): findings, versions, "
-                   "settings, statistics, sessions, leases")
+                   "settings, statistics, sessions, slabs, leases, misses, log lines")
       ->option_text("FILE");
   auto root = std::make_shared<std::string>();
   doctor->add_option("--root", *root, "Where the machine's /proc, /dev and /sys are, if not in /")

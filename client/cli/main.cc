@@ -82,7 +82,7 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options, std::string& timeou
       ->option_text("auto|always|never")
       ->transform(OneOf<Color>(
           {{"auto", Color::kAuto}, {"always", Color::kAlways}, {"never", Color::kNever}}));
-  app.add_flag("--all", options.all, "Change every daemon of the node");
+  app.add_flag("--all", options.all, "Every daemon of the node: to change each, or to ping each");
   app.add_option("-w,--watch", options.watch_seconds, "Repeat every SEC seconds (2)")
       ->option_text("[SEC]")
       ->expected(0, 1)

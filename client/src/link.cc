@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "client/src/errors.h"
 #include "client/src/log.h"
-#include "client/src/wait.h"
 
 namespace nvcv_cached::client {
 
@@ -86,6 +85,7 @@ absl::StatusOr<Link::Answer> Link::Call(v1::ClientMessage& message, uint64_t req
     std::lock_guard lock(mutex_);
     if (closed()) return absl::AbortedError("the session is closed");
     waiters_.emplace(request_id, &waiter);
+    turns_.Enter(waiter);
   }
   if (message.has_acquire()) {
     // One message instead of two: the second would wait for the first to be written.
@@ -98,7 +98,8 @@ absl::StatusOr<Link::Answer> Link::Call(v1::ClientMessage& message, uint64_t req
   absl::Status sent = Send(std::move(message), request_id);
   std::unique_lock lock(mutex_);
   absl::Status waited = absl::DeadlineExceededError("");
-  if (sent.ok()) waited = WaitUntil(waiter.wake, lock, deadline, [&] { return waiter.done; });
+  if (sent.ok()) waited = turns_.Wait(waiter, lock, deadline);
+  turns_.Leave(waiter);
   waiters_.erase(request_id);
   if (waiter.done && absl::IsCancelled(waited)) {
     lock.unlock();
@@ -172,8 +173,7 @@ void Link::Deliver(uint64_t request_id, absl::Status status, Answer answer) {
   waiters_.erase(found);
   waiter.status = std::move(status);
   waiter.answer = std::move(answer);
-  waiter.done = true;
-  waiter.wake.notify_one();
+  turns_.Finish(waiter);
 }
 
 void Link::OnGrant(v1::ServerMessage& message) {
@@ -272,8 +272,7 @@ void Link::Close() {
   std::lock_guard lock(mutex_);
   for (auto& [request_id, waiter] : waiters_) {
     waiter->status = absl::AbortedError("the session is closed");
-    waiter->done = true;
-    waiter->wake.notify_one();
+    turns_.Finish(*waiter);
   }
   waiters_.clear();
 }

@@ -8,7 +8,7 @@
 // Every message counts: what either side missed when a stream broke is sent again after a resume,
 // so a call that waits goes on waiting. Answers that nobody waits for any more go back at once
 // (leases) or are dropped. Thread-safety: thread-safe; Resume, Close and the destructor run on one
-// thread at a time, never on the stream's reading thread.
+// thread at a time, never inside the stream's OnMessage and OnEnd.
 #pragma once
 
 #include <atomic>
@@ -28,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "client/src/session.h"
 #include "client/src/stream.h"
+#include "client/src/turns.h"
 #include "nvcv_cached/v1/session.pb.h"
 
 namespace nvcv_cached::client {
@@ -46,8 +47,8 @@ class Link final : public Stream::Listener {
 
   // A new session. NOT_FOUND: nobody listens; UNAVAILABLE: the daemon says so (draining, full);
   // ABORTED: what listens is no daemon, or just died; FAILED_PRECONDITION, PERMISSION_DENIED,
-  // DEADLINE_EXCEEDED. `call_keeper` is called on the reading thread
-  // when a stream ends or leases came back, and must not block.
+  // DEADLINE_EXCEEDED. `call_keeper` is called when a stream
+  // ends or leases came back, by the thread that runs the stream's events, and must not block.
   static absl::StatusOr<std::unique_ptr<Link>> Open(const Introduction& introduction,
                                                     Deadline deadline,
                                                     std::function<void()> call_keeper);
@@ -98,11 +99,9 @@ class Link final : public Stream::Listener {
 
  private:
   enum class State { kOpening, kLive, kBroken, kClosed };
-  struct Waiter {
-    bool done = false;
+  struct Waiter : Turns::Caller {
     absl::Status status;
     Answer answer;
-    std::condition_variable wake;
   };
 
   Link(Introduction introduction, std::function<void()> call_keeper);
@@ -124,6 +123,8 @@ class Link final : public Stream::Listener {
   std::atomic<uint64_t> received_{0};  // messages of this session, Welcomes not counted
   Misses misses_;
 
+  mutable std::mutex mutex_;
+  Turns turns_{mutex_};             // whose turn it is to run the stream's events
   std::unique_ptr<Stream> stream_;  // replaced by Resume alone, under sending_
 
   std::mutex sending_;
@@ -135,7 +136,7 @@ class Link final : public Stream::Listener {
   uint64_t sent_before_ = 0;  // messages before sent_.front()
   bool stream_usable_ = false;
 
-  mutable std::mutex mutex_;  // what follows
+  // Under mutex_.
   std::condition_variable greeted_;
   std::optional<v1::Welcome> greeting_;
   bool expecting_welcome_ = false;

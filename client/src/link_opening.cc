@@ -133,7 +133,8 @@ absl::StatusOr<v1::Welcome> Link::Greet(const v1::Resume* resume, Deadline deadl
   }
   const pid_t pid = connected->pid;
   ArmForkGuard();  // gRPC's threads are not inherited, nor is what they are in the middle of
-  absl::StatusOr<std::unique_ptr<Stream>> opened = Stream::Open(std::move(connected->socket), this);
+  absl::StatusOr<std::unique_ptr<Stream>> opened =
+      Stream::Open(std::move(connected->socket), this, turns_);
   if (!opened.ok()) return opened.status();
   std::unique_ptr<Stream> stream = *std::move(opened);
   v1::ClientMessage message;

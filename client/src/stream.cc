@@ -52,22 +52,31 @@ absl::Status FromGrpc(const grpc::Status& status) {
 
 }  // namespace
 
-struct Stream::Call {
-  explicit Call(UniqueFd socket, Listener* the_listener)
+struct Stream::Call final : Turns::Events {
+  Call(UniqueFd socket, Listener* the_listener, Turns& the_turns)
       : listener(the_listener),
+        turns(the_turns),
         stub(v1::Session::NewStub(ChannelOver(std::move(socket)))),
         stream(stub->PrepareAsyncAttach(&context, &queue)) {}
 
-  void Run();
-  void StartNextWrite();  // mutex held; nothing being written
+  void Run();  // the stream's own thread
+  bool RunOne(Turns::Deadline until) override;
+  void Handle(void* tag, bool ok);
+  void StartNextRead();
+  void StartNextWrite();  // mutex held
 
   Listener* const listener;
+  Turns& turns;
   grpc::ClientContext context;
   grpc::CompletionQueue queue;
   std::unique_ptr<v1::Session::Stub> stub;
   std::unique_ptr<grpc::ClientAsyncReaderWriter<v1::ClientMessage, v1::ServerMessage>> stream;
-  v1::ServerMessage incoming;
   grpc::Status status;
+
+  // Of whoever has the turn.
+  v1::ServerMessage incoming;
+  bool begun = false;  // reading may begin
+  bool reading = false;
 
   std::mutex mutex;
   std::condition_variable written;
@@ -78,7 +87,7 @@ struct Stream::Call {
   std::deque<Queued> outgoing;
   bool started = false;
   bool writing = false;
-  bool over = false;  // no operation but Finish may be started any more
+  bool over = false;  // no operation but Finish may be started any more; set with the turn as well
   bool ended = false;
 
   std::thread reader;
@@ -86,8 +95,9 @@ struct Stream::Call {
 
 Stream::Stream(std::unique_ptr<Call> call) : call_(std::move(call)) {}
 
-absl::StatusOr<std::unique_ptr<Stream>> Stream::Open(UniqueFd socket, Listener* listener) {
-  auto call = std::make_unique<Call>(std::move(socket), listener);
+absl::StatusOr<std::unique_ptr<Stream>> Stream::Open(UniqueFd socket, Listener* listener,
+                                                     Turns& turns) {
+  auto call = std::make_unique<Call>(std::move(socket), listener, turns);
   absl::StatusOr<std::thread> reader =
       StartThread("nvcv-read", [started = call.get()] { started->Run(); });
   if (!reader.ok()) return reader.status();
@@ -103,59 +113,80 @@ Stream::~Stream() {
 }
 
 void Stream::Call::StartNextWrite() {
-  while (started && !over && !writing && !outgoing.empty()) {
-    writing = true;
-    // gRPC serializes the message before Write returns.
-    stream->Write(outgoing.front().message, ToTag(kWritten));
-    outgoing.pop_front();
+  if (!started || over || writing || outgoing.empty()) return;
+  writing = true;
+  // gRPC serializes the message before Write returns.
+  stream->Write(outgoing.front().message, ToTag(kWritten));
+  outgoing.pop_front();
+}
+
+void Stream::Call::StartNextRead() {
+  if (!begun || over || reading) return;
+  reading = true;
+  stream->Read(&incoming, ToTag(kRead));
+}
+
+void Stream::Call::Handle(void* tag, bool ok) {
+  switch (static_cast<Tag>(reinterpret_cast<intptr_t>(tag))) {
+    case kStarted: {
+      begun = true;
+      std::lock_guard lock(mutex);
+      started = ok;
+      StartNextWrite();
+      break;
+    }
+    case kRead: {
+      reading = false;
+      if (ok) {
+        listener->OnMessage(incoming);
+        break;
+      }
+      std::lock_guard lock(mutex);
+      over = true;
+      break;
+    }
+    case kWritten: {
+      std::lock_guard lock(mutex);
+      writing = false;
+      if (ok) StartNextWrite();
+      written.notify_all();
+      break;
+    }
+    case kFinished: {
+      std::lock_guard lock(mutex);
+      ended = true;
+      written.notify_all();
+      queue.Shutdown();
+      break;
+    }
   }
 }
 
-void Stream::Call::Run() {
+bool Stream::Call::RunOne(Turns::Deadline until) {
+  StartNextRead();
   void* tag = nullptr;
   bool ok = false;
+  const auto at = std::chrono::system_clock::now() + (until - Turns::Clock::now());
+  if (queue.AsyncNext(&tag, &ok, at) == grpc::CompletionQueue::GOT_EVENT) Handle(tag, ok);
+  return !over;
+}
+
+void Stream::Call::Run() {
   bool finishing = false;
+  void* tag = nullptr;
+  bool ok = false;
+  turns.Take();
   while (queue.Next(&tag, &ok)) {
-    switch (static_cast<Tag>(reinterpret_cast<intptr_t>(tag))) {
-      case kStarted: {
-        std::lock_guard lock(mutex);
-        started = ok;
-        if (ok) StartNextWrite();
-        stream->Read(&incoming, ToTag(kRead));
-        break;
-      }
-      case kRead: {
-        if (ok) {
-          listener->OnMessage(incoming);
-          stream->Read(&incoming, ToTag(kRead));
-          break;
-        }
-        std::lock_guard lock(mutex);
-        over = true;
-        if (!finishing) {
-          finishing = true;
-          stream->Finish(&status, ToTag(kFinished));
-        }
-        break;
-      }
-      case kWritten: {
-        std::lock_guard lock(mutex);
-        writing = false;
-        if (ok) StartNextWrite();
-        written.notify_all();
-        break;
-      }
-      case kFinished: {
-        {
-          std::lock_guard lock(mutex);
-          ended = true;
-          written.notify_all();
-        }
-        queue.Shutdown();
-        break;
-      }
+    Handle(tag, ok);
+    turns.Offer(begun && !over ? this : nullptr);
+    turns.Take();
+    StartNextRead();
+    if (over && !finishing) {
+      finishing = true;
+      stream->Finish(&status, ToTag(kFinished));
     }
   }
+  turns.Offer(nullptr);
   listener->OnEnd(FromGrpc(status));
 }
 
@@ -181,13 +212,17 @@ bool Stream::Withdraw(uint64_t request_id) {
 }
 
 bool Stream::Flush(std::chrono::steady_clock::time_point deadline) {
+  call_->turns.Hurry();
   std::unique_lock lock(call_->mutex);
   call_->written.wait_until(
       lock, deadline, [&] { return call_->ended || (call_->outgoing.empty() && !call_->writing); });
   return call_->outgoing.empty() && !call_->writing && !call_->ended;
 }
 
-void Stream::Cancel() { call_->context.TryCancel(); }
+void Stream::Cancel() {
+  call_->context.TryCancel();
+  call_->turns.Hurry();
+}
 
 bool Stream::ended() const {
   std::lock_guard lock(call_->mutex);

@@ -1,10 +1,14 @@
 // One Attach stream to a daemon, from a connected socket to its end.
 //
-// One thread of its own reads; senders never wait: a message goes out at once on the sender's
-// thread, or stands in a queue while an earlier one is being written (a stopped daemon makes the
-// queue grow, up to a bound). Invariant: OnEnd is called exactly once, after the last OnMessage,
-// both on the reading thread. Thread-safety: thread-safe; the destructor must not run on the
-// reading thread.
+// Messages are read by the caller whose turn it is, else by a thread of the stream's own (turns.h).
+// Senders never wait: a message goes out at once on the sender's thread, or stands in a queue while
+// an earlier one is being written (a stopped daemon makes the queue grow, up to a bound).
+//
+// The next message is asked for when somebody comes to run events, not when the last one was
+// handled: gRPC tells the daemon at once how much more it may send, and after a request it says so
+// in the same write. Invariant: one OnMessage runs at a time; OnEnd is called exactly once, after the
+// last of them, on the stream's own thread. Thread-safety: thread-safe; the destructor must not run
+// inside OnMessage or OnEnd.
 #pragma once
 
 #include <chrono>
@@ -13,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/src/turns.h"
 #include "proto/unique_fd.h"
 
 namespace nvcv_cached::v1 {
@@ -32,9 +37,11 @@ class Stream {
     virtual void OnEnd(const absl::Status& status) = 0;
   };
 
-  // `socket` is connected; `listener` outlives the stream. RESOURCE_EXHAUSTED: no thread to read.
-  static absl::StatusOr<std::unique_ptr<Stream>> Open(UniqueFd socket, Listener* listener);
-  ~Stream();  // cancels, and waits for the reading thread
+  // `socket` is connected; `listener` and `turns` outlive the stream. RESOURCE_EXHAUSTED: no thread
+  // to read.
+  static absl::StatusOr<std::unique_ptr<Stream>> Open(UniqueFd socket, Listener* listener,
+                                                      Turns& turns);
+  ~Stream();  // cancels, and waits for OnEnd
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 

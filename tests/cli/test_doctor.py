@@ -130,6 +130,8 @@ def test_doctor_BundleHoldsWhatASupporterNeeds(surgery, daemon):
     # The session of doctor's own trial may still be among them.
     others = [row["name"] for row in of_daemon["sessions"] if not row["name"].startswith("nvcv-cachectl")]
     assert others == ["a"] and [row["session_name"] for row in of_daemon["leases"]].count("a") == 1
+    assert f"Buffer {MIB}" in [row["spec"] for row in of_daemon["misses"]], of_daemon["misses"]
+    assert [row["event"] for row in of_daemon["events"]][:3] == ["start", "config", "ready"], of_daemon["events"]
     assert {row["check"] for row in told["findings"]} >= {"trial", "driver"}
     refused = surgery.say("doctor", "--bundle", surgery.directory / "no" / "bundle.json")
     assert refused.returncode == 1 and "No such file" in refused.stderr, refused

@@ -62,6 +62,19 @@ def test_reload_SaysWhatChangedAndWhatNeedsARestart(workshop):
     assert "limit=4.00MiB" in daemon.log_text()
 
 
+def test_reload_ASessionsOwnQuotaLastsAsLongAsTheSession(workshop):
+    daemon = workshop.daemon()
+    file = daemon.start_from_file('quota = "8MiB"\n')
+    a = daemon.probe("a")
+    a.buffer(MIB)
+    daemon.ctl("quota", "5MiB", "--session", daemon.session(a)["id"])
+    daemon.ctl("quota", "6MiB")
+    file.write_text('quota = "7MiB"\n')
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: daemon.books().raw["settings"]["quota"]["value"] == 7 * MIB, "the file's quota is in force")
+    assert daemon.session(a)["quota_bytes"] == 5 * MIB
+
+
 def test_reload_ABadFileIsCountedAndChangesNothing(workshop):
     daemon = workshop.daemon()
     file = daemon.start_from_file('limit = "8MiB"\n')

@@ -63,6 +63,7 @@ Driver& The() {
 
 thread_local std::vector<Context*> current;
 thread_local std::map<Context*, Stream*> own_streams;
+thread_local unsigned long long calls_of_thread = 0;
 
 int Number(const char* name, int fallback) {
   const char* value = std::getenv(name);
@@ -538,7 +539,24 @@ CUresult ThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
   return CUDA_SUCCESS;
 }
 
+// How many calls the calling thread has made, of those that CudaDriver asks for.
+CUresult FakeCalls(unsigned long long* calls) {
+  *calls = calls_of_thread;
+  return CUDA_SUCCESS;
+}
+
 }  // namespace functions
+
+template <class Type, Type function>
+struct Counted;
+template <class... A, CUresult (*function)(A...)>
+struct Counted<CUresult (*)(A...), function> {
+  static CUresult Call(A... arguments) {
+    ++calls_of_thread;
+    return function(arguments...);
+  }
+};
+
 }  // namespace fake_cuda
 
 extern "C" __attribute__((visibility("default"))) CUresult cuGetProcAddress_v2(
@@ -546,15 +564,17 @@ extern "C" __attribute__((visibility("default"))) CUresult cuGetProcAddress_v2(
     CUdriverProcAddressQueryResult* found) {
   static const std::map<std::string, void*> known = [] {
     std::map<std::string, void*> all;
-#define FAKE_CUDA_FUNCTION(Name)                              \
-  {                                                           \
-    decltype(&::cu##Name) typed = fake_cuda::functions::Name; \
-    all["cu" #Name] = reinterpret_cast<void*>(typed);         \
+#define FAKE_CUDA_FUNCTION(Name)                                                         \
+  {                                                                                      \
+    using Type = decltype(&::cu##Name);                                                  \
+    all["cu" #Name] = reinterpret_cast<void*>(                                           \
+        &fake_cuda::Counted<Type, static_cast<Type>(fake_cuda::functions::Name)>::Call); \
   }
     NVCV_CACHED_CUDA_FUNCTIONS(FAKE_CUDA_FUNCTION)
 #undef FAKE_CUDA_FUNCTION
     nvcv_cached::CudaDriver::RecordOnContext record = fake_cuda::functions::CtxRecordEvent;
     all["cuCtxRecordEvent"] = reinterpret_cast<void*>(record);
+    all["cuFakeCalls"] = reinterpret_cast<void*>(&fake_cuda::functions::FakeCalls);
     return all;
   }();
   const char* lacks = std::getenv("FAKE_CUDA_LACKS");

@@ -118,6 +118,7 @@ class Workbench:
             "NVCV_CACHED_BIN": str(self.build / "bin"),
             "NVCV_CACHED_BUILD": str(self.build),
             "NVCV_CACHED_FAKE_CUDA": str(self.build / "fake_cuda"),
+            "LD_LIBRARY_PATH": str(self.build / "lib"),  # before the library that the Python package was built for
             "NVCV_CACHED_TEST_CMAKE": shutil.which("cmake"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 
@@ -17,6 +18,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::chrono::seconds kEventsTimeout{5};
+
 // Lists are for people here: protobuf's own mapping will do, where `stats` has a schema.
 template <class Message>
 Json Mapped(const Message& message) {
@@ -26,6 +29,20 @@ Json Mapped(const Message& message) {
   options.preserve_proto_field_names = true;
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return nullptr;
   return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
+
+// The log lines that the daemon remembers, oldest first.
+Json Events(const Daemon& daemon) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kEventsTimeout);
+  v1::FollowEventsRequest request;
+  request.set_past_only(true);
+  const auto reader = daemon.stub().FollowEvents(&context, request);
+  Json events = Json::array();
+  for (v1::LogEvent event; reader->Read(&event);) events.push_back(Mapped(event));
+  const grpc::Status status = reader->Finish();
+  if (!status.ok()) throw Failure::Of(status, daemon.socket());
+  return events;
 }
 
 Json OfDaemon(const Daemon& daemon) {
@@ -38,6 +55,9 @@ Json OfDaemon(const Daemon& daemon) {
         Mapped(daemon.Call(&v1::Admin::Stub::ListSlabs, v1::ListSlabsRequest()))["slabs"];
     json["leases"] =
         Mapped(daemon.Call(&v1::Admin::Stub::ListLeases, v1::ListLeasesRequest()))["leases"];
+    json["misses"] =
+        Mapped(daemon.Call(&v1::Admin::Stub::ListMisses, v1::ListMissesRequest()))["specs"];
+    json["events"] = Events(daemon);
   } catch (const Failure& failure) {
     json["error"] = {{"code", failure.name()}, {"message", failure.what()}};
   }

@@ -28,6 +28,8 @@ def test_torch(roomy, client):
         "    assert ours.data_ptr() == pointer(t) and ours.device.index == 0\n"
         "    ours.copy_(torch.from_numpy(theirs))\n"
         "    assert torch.equal(torch.relu(ours - 0.5) @ torch.ones(3, 4, device='cuda'), expected)\n"
+        "with torch.cuda.stream(torch.cuda.Stream()), nvcv.as_stream(torch.cuda.current_stream()):\n"
+        "    assert t.__cuda_array_interface__['stream'] == torch.cuda.current_stream().cuda_stream > 2\n"
         "result = True"
     )
 

@@ -170,6 +170,22 @@ def test_a_dlpack_consumer_waits_for_the_current_stream(roomy, client, gate):
     assert worker(f"result = driver.wrong_words(p, {YOURS}, n)") == 0
 
 
+@pytest.mark.skipif(not FAKE, reason="a real driver does not count calls")
+def test_a_hit_makes_no_call_to_the_driver(roomy, client):
+    """Of memory that is not handed out; what is handed out on one stream takes one event, and looks at what is current."""
+    worker = client(roomy)
+    worker(
+        "n = ctypes.c_ulonglong()\n"
+        "def calls():\n    driver.FakeCalls(ctypes.byref(n)); return n.value\n"
+        "s = nvcv.Stream()\ndef uses(hand_out):\n    before = calls()\n"
+        "    for _ in range(100):\n        t = tensor(4096)\n        if hand_out: pointer(t)\n        del t\n"
+        "    return calls() - before\nwith s: uses(True)"
+    )
+    assert worker("with s: result = uses(False)") == 0
+    assert worker("with s: result = uses(True)") <= 610
+    assert worker("result = nvcv.stats()['misses']") == 1
+
+
 def test_many_objects_on_many_streams_keep_their_words(roomy, client):
     """Two processes make, fill, check and drop as fast as they can in a pool too small for both."""
     code = """

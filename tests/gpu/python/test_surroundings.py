@@ -212,8 +212,8 @@ NAMESPACES = {
     "net": ["--net"],
     "ipc": ["--ipc", "--uts"],
     "user": ["--user", "--map-root-user"],
-    "all": ["--user", "--map-root-user", "--pid", "--mount-proc", "--net", "--ipc"],
 }
+CONTAINER = ["--user", "--map-root-user", "--pid", "--mount-proc", "--net", "--ipc"]
 
 
 @pytest.mark.parametrize("kinds", NAMESPACES.values(), ids=NAMESPACES)
@@ -227,20 +227,13 @@ def test_namespaces_AClientInAnotherOne(place, kinds):
         assert answer["pid"] == 1
 
 
-def test_namespaces_BothArePidOneOfTheirOwn(place):
-    prefix = enter("--pid", "--mount-proc")
-    daemon = place.start("--device=cuda:0", "--capacity=64MiB", "--limit=64MiB", prefix=prefix)
-    assert daemon.pid >= 1000
-    done = play(daemon, prefix)
-    assert done.returncode == 0 and json.loads(done.stdout) == {"pid": 1, "wrong": 0}, done
-
-
 @pytest.mark.parametrize("end", ["released", "killed"])
 def test_namespaces_MemoryPassesFromContainerToContainer(end, place, client, gate):
     """User, PID, network, IPC and mount namespaces of their own for the daemon and for each client, pid 1 both."""
-    prefix = enter(*NAMESPACES["all"])
+    prefix = enter(*CONTAINER)
     flags = [f"--{key}=8MiB" for key in ("capacity", "limit", "slab-size")]
     daemon = place.start("--device=cuda:0", *flags, "--keep-time=1h", prefix=prefix)
+    assert daemon.pid >= 1000
     owner, heir = (client(daemon, prefix=prefix, timeout=timeout) for timeout in (5.0, 0.5))
     assert [worker("result = os.getpid()") for worker in (owner, heir)] == [1, 1]
     owner(f"gate = Gate({gate.name!r}); rest = [tensor(BLOCK) for _ in range(15)]; t = tensor(BLOCK); p = pointer(t)")
