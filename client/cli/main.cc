@@ -186,7 +186,6 @@ int Run(int argc, char** argv) {
 
 }  // namespace
 
-// NOLINTNEXTLINE(bugprone-exception-escape): what is no Failure is a bug, and aborts
 int main(int argc, char** argv) {
   try {
     return Run(argc, argv);

@@ -94,7 +94,7 @@ class Drawing {
     uint64_t most = 1;
     for (const MapSession& session : map.sessions) most = std::max(most, session.held_bytes());
     for (const MapSession& session : map.sessions) {
-      Session(session, map, (kMapWidth - 220) / static_cast<double>(most));
+      Session(session, (kMapWidth - 220) / static_cast<double>(most));
     }
     y_ += 20;
   }
@@ -173,7 +173,7 @@ class Drawing {
     y_ += kPitch;
   }
 
-  void Session(const MapSession& session, const MemoryMap& map, double scale) {
+  void Session(const MapSession& session, double scale) {
     body_ += Text(10, y_ + 14, std::to_string(session.id) + " " + session.name.substr(0, 24));
     double x = kLeft;
     const std::array<std::pair<const char*, uint64_t>, 4> parts{

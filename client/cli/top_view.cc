@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include "client/cli/slab_map.h"
@@ -89,7 +90,7 @@ class View {
     const auto to_cells = [&](uint64_t part) {
       if (whole == 0) return size_t{0};
       const double share = static_cast<double>(part) / static_cast<double>(whole);
-      const auto filled = static_cast<size_t>(share * static_cast<double>(cells) + 0.5);
+      const auto filled = static_cast<size_t>(std::lround(share * static_cast<double>(cells)));
       return std::min(cells, part > 0 ? std::max<size_t>(filled, 1) : 0);
     };
     const size_t first = to_cells(full);

@@ -205,7 +205,8 @@ TEST_F(TurnsTest, L4_ADeadlineGivesTheTurnBack) {
 
 std::atomic<bool> asked{false}, answer_now{false};
 
-// The binding is asked without the turn: it may wait for its interpreter's lock as long as it likes.
+// The binding is asked without the turn: it may wait for its interpreter's lock as long as it
+// likes.
 TEST_F(TurnsTest, L4_NobodyWaitsForAThreadThatIsAskedWhetherToStop) {
   set_wait_hooks({.begin = [] { return static_cast<void*>(&asked); },
                   .end = [](void*) {},
