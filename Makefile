@@ -19,6 +19,7 @@ help:
 	@echo 'make demo       4 processes on real photographs; results in demo-out/'
 	@echo 'make test       every test, under one ctest'
 	@echo 'make test-long  the long runs too: millions of steps, thousands of kills'
+	@echo 'make test-systemd  as root: the packages on a Debian 12 of their own, under a real systemd'
 	@echo 'make build      build/bin/nvcv-cached, build/bin/nvcv-cachectl, the Python package in .venv'
 	@echo 'make docs       the API references of C++ (Doxygen) and Python (pdoc), in build/docs/'
 	@echo 'make bench      the benchmarks against their budgets, DEVICE=cuda:0 for those of a GPU; JSON in bench-out/'
@@ -82,6 +83,12 @@ test: test-programs $(venv)/.test
 
 test-long: test-programs $(venv)/.test
 	NVCV_CACHED_LONG=1 ctest --test-dir build --output-on-failure --parallel $(JOBS)
+
+# About six minutes, and five more for the machine when it is made.
+.PHONY: test-systemd
+test-systemd: programs
+	@cmake --build build --parallel $(JOBS) --target e2e_probe fake_cuda
+	tests/service/real_systemd/run build
 
 docs: $(venv)/.build
 	@YES='$(YES)' deploy/setup/install-packages docs

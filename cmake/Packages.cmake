@@ -22,9 +22,9 @@ set(CPACK_DEBIAN_DAEMON_PACKAGE_SHLIBDEPS ON)
 # A machine with systemd has it; one without (an image) gets the small one.
 set(CPACK_DEBIAN_DAEMON_PACKAGE_DEPENDS "systemd-standalone-sysusers | systemd | systemd-sysusers")
 set(CPACK_DEBIAN_DAEMON_DESCRIPTION "one memory cache for all processes of a device
-The daemon nvcv-cached owns the memory of a GPU, or of the host, and lends it to
-C++ and Python processes; nvcv-cachectl looks at daemons and changes their
-settings. Its systemd units are not enabled.")
+The daemon nvcv-cached owns the memory of a GPU, or of the host, and lends
+it to C++ and Python processes; nvcv-cachectl looks at daemons and changes
+their settings. Its systemd units are not enabled.")
 set(CPACK_DEBIAN_DAEMON_PACKAGE_CONTROL_EXTRA
   ${PROJECT_SOURCE_DIR}/deploy/debian/nvcv-cached/postinst
   ${PROJECT_SOURCE_DIR}/deploy/debian/nvcv-cached/prerm
@@ -36,7 +36,8 @@ set(CPACK_DEBIAN_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_DEBIAN_LIBRARY_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA
   ${PROJECT_SOURCE_DIR}/deploy/debian/libnvcv-cached0/postinst
-  ${PROJECT_SOURCE_DIR}/deploy/debian/libnvcv-cached0/postrm)
+  ${PROJECT_SOURCE_DIR}/deploy/debian/libnvcv-cached0/postrm
+  ${PROJECT_SOURCE_DIR}/deploy/debian/libnvcv-cached0/triggers)
 set(CPACK_DEBIAN_DEBIAN_LIBRARY_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS "nvcv-cached (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_DEBIAN_LIBRARY_DESCRIPTION "one memory cache for all processes of a device: library
@@ -48,9 +49,21 @@ set(CPACK_DEBIAN_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libnvcv-cached0 (= ${PROJEC
 set(CPACK_DEBIAN_DEBIAN_DEVELOPMENT_DESCRIPTION "one memory cache for all processes of a device: headers
 Headers, CMake files and pkg-config file of libnvcv-cached0.")
 
-install(FILES LICENSE DESTINATION share/doc/nvcv-cached RENAME copyright COMPONENT daemon)
-install(FILES LICENSE DESTINATION share/doc/libnvcv-cached0 RENAME copyright
-  COMPONENT debian_library EXCLUDE_FROM_ALL)
-install(FILES LICENSE DESTINATION share/doc/libnvcv-cached-dev RENAME copyright
-  COMPONENT debian_development EXCLUDE_FROM_ALL)
+# What Debian wants of each package: whose it is, its changelog, and why lintian is not obeyed.
+set(debian ${PROJECT_SOURCE_DIR}/deploy/debian)
+set(changelog ${CMAKE_CURRENT_BINARY_DIR}/debian/changelog.gz)
+file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/debian)
+execute_process(COMMAND gzip -9nc ${debian}/changelog OUTPUT_FILE ${changelog} COMMAND_ERROR_IS_FATAL ANY)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${debian}/changelog)
+
+# nvcv_cached_debian_files(<package> <arguments of install that choose the component>)
+function(nvcv_cached_debian_files package)
+  install(FILES ${debian}/copyright ${changelog} DESTINATION share/doc/${package} ${ARGN})
+  if(EXISTS ${debian}/${package}/overrides)
+    install(FILES ${debian}/${package}/overrides DESTINATION share/lintian/overrides RENAME ${package} ${ARGN})
+  endif()
+endfunction()
+nvcv_cached_debian_files(nvcv-cached COMPONENT daemon)
+nvcv_cached_debian_files(libnvcv-cached0 COMPONENT debian_library EXCLUDE_FROM_ALL)
+nvcv_cached_debian_files(libnvcv-cached-dev COMPONENT debian_development EXCLUDE_FROM_ALL)
 include(CPack)

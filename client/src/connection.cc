@@ -160,6 +160,8 @@ absl::Status Connection::Publish(std::unique_ptr<Link> link, std::optional<uint6
   if (link_ != nullptr) CountOff(*link_);
   link_ = std::move(link);
   was_connected_ = true;
+  system_socket_.reset();
+  if (IsSystemSocket(link_->socket_path())) system_socket_ = link_->socket_path();
   const v1::Device& device = link_->welcome().device();
   device_.emplace(device.kind(), device.id(), device.name(), device.total_bytes());
   traits_ = DeviceTraits{.is_host = device.kind() == "host",
@@ -200,6 +202,7 @@ absl::StatusOr<std::shared_ptr<Link>> Connection::Ready(Deadline deadline, Start
                     .session_limit_bytes = limit_bytes_,
                     .may_start = start == Start::kAllowed,
                     .was_connected = was_connected,
+                    .system_socket = system_socket_,
                     .deadline = deadline,
                     .call_keeper = [this] { Wake(); }};
     lock.unlock();

@@ -109,7 +109,8 @@ class Connection final : public LeaseSource {
   Options options_;
   std::shared_ptr<Link> link_;
   bool was_connected_ = false;
-  bool opening_ = false;  // some thread is at it
+  std::optional<std::string> system_socket_;  // of the last daemon, if it was the system's
+  bool opening_ = false;                      // some thread is at it
   Start opening_start_ = Start::kNever;
   absl::Status last_attempt_;  // how the last one ended
   bool leaving_ = false;

@@ -70,13 +70,15 @@ std::string UserName(uid_t uid) {
   return absl::StrCat(uid);
 }
 
+bool IsSystemSocket(const std::string& path) {
+  return absl::StartsWith(path, absl::StrCat(SystemSocketDirectory(), "/"));
+}
+
 absl::StatusOr<Address> FindAddress(const Settings& settings) {
-  const std::string system = SystemSocketDirectory();
   if (settings.address) {
-    return Address{.path = *settings.address,
-                   .is_system = absl::StartsWith(*settings.address, absl::StrCat(system, "/"))};
+    return Address{.path = *settings.address, .is_system = IsSystemSocket(*settings.address)};
   }
-  std::string system_path = SocketPath(system, settings.device);
+  std::string system_path = SocketPath(SystemSocketDirectory(), settings.device);
   struct stat info {};
   if (::lstat(system_path.c_str(), &info) == 0) {
     return Address{.path = std::move(system_path), .is_system = true};

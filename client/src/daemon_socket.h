@@ -20,6 +20,8 @@ struct Address {
   bool is_users_own = false;  // in the directory of this user
 };
 
+bool IsSystemSocket(const std::string& path);
+
 // The named one; else the system's socket if there is one; else the user's. PERMISSION_DENIED: the
 // user's directory belongs to somebody else.
 absl::StatusOr<Address> FindAddress(const Settings& settings);

@@ -57,6 +57,7 @@ class Link final : public Stream::Listener {
   Session& session() const { return *session_; }
   const v1::Welcome& welcome() const { return welcome_; }
   pid_t daemon_pid() const { return daemon_pid_; }
+  const std::string& socket_path() const { return introduction_.path; }
 
   struct Answer {
     v1::ServerMessage message;

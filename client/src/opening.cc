@@ -82,7 +82,9 @@ absl::StatusOr<std::unique_ptr<Link>> StartAndOpen(const Opening& opening, const
 absl::StatusOr<std::unique_ptr<Link>> OpenLink(const Opening& opening) {
   const Settings& settings = opening.settings;
   ConnectAttempt attempt;
-  absl::StatusOr<Address> address = FindAddress(settings);
+  absl::StatusOr<Address> address = opening.system_socket
+                                        ? Address{.path = *opening.system_socket, .is_system = true}
+                                        : FindAddress(settings);
   if (!address.ok()) return address.status();
   absl::StatusOr<std::unique_ptr<Link>> link = OpenAt(opening, *address, opening.deadline);
   if (!absl::IsNotFound(link.status())) return link;

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "client/src/link.h"
@@ -23,6 +24,9 @@ struct Opening {
   std::optional<uint64_t> session_limit_bytes;
   bool may_start = false;      // a daemon; that has a time of its own, beyond the deadline
   bool was_connected = false;  // the process holds memory of an earlier daemon
+  // Of the system's daemon that served the process: its next one is waited for there, and none is
+  // started in its place.
+  std::optional<std::string> system_socket;
   std::chrono::steady_clock::time_point deadline;
   std::function<void()> call_keeper;  // of Link::Open
 };

@@ -59,7 +59,8 @@ def test_EachHasItsFiles_AndNoOtherHasThem(packages):
     units = {path.name for folder in ("system", "user") for path in (ROOT / "deploy/systemd" / folder).iterdir()}
     assert units <= {path.rsplit("/")[-1] for path in daemon}
     library = r"/usr/lib/[\w-]+-linux-gnu/libnvcv_cached\.so\.0(\.[\d.]+)?"
-    assert all(re.fullmatch(library, path) or path.endswith("/copyright") for path in content["libnvcv-cached0"])
+    papers = r"/usr/share/(doc/libnvcv-cached0/(copyright|changelog\.gz)|lintian/overrides/libnvcv-cached0)"
+    assert all(re.fullmatch(f"{library}|{papers}", path) for path in content["libnvcv-cached0"])
     assert {path.rsplit("/")[-1] for path in content["libnvcv-cached-dev"]} >= {
         "nvcv_cached.h",
         "nvcv_cached.pc",
@@ -84,8 +85,24 @@ def test_EachSaysWhatItIs_WithItsLicence(packages):
         assert re.fullmatch(
             r"one memory cache for all processes of a device.*\n( \S.*\n?)+", field(path, "Description")
         )
-        assert f"/usr/share/doc/{name}/copyright" in files(path)
+        assert {f"/usr/share/doc/{name}/copyright", f"/usr/share/doc/{name}/changelog.gz"} <= files(path)
         assert "@" in field(path, "Maintainer")
+
+
+def test_TheChangelogKnowsTheVersion(packages):
+    version = field(packages["nvcv-cached"], "Version")
+    assert (ROOT / "deploy/debian/changelog").read_text().startswith(f"nvcv-cached ({version}) ")
+
+
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")
+def test_LintianHasNoErrorAndNoWarning(packages):
+    found = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error,warning", *packages.values()],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (found.returncode, found.stdout) == (0, ""), found.stdout + found.stderr
 
 
 class Root:

@@ -43,7 +43,13 @@ TEST(AdminReports, TextOfClientsIsPrintableAndEveryLeaseIsShownOnce) {
   const SessionId id = daemon.broker().OpenSession(
       {.domain = "uid:0", .name = "a\x1b[2J\xff", .pid = 0, .uid = 0, .limit_bytes = {}},
       table.get(), [&](SessionId) { return sink; });
+  const auto granted = [&] {
+    return daemon.broker().With([&](Books&) { return sink->granted(); });
+  };
   for (RequestId request = 1; request <= kLeases; ++request) {
+    if (request == 2) {
+      ASSERT_TRUE(Eventually([&] { return granted() == 1; })) << "the slab is there";
+    }
     daemon.broker().With([&](Books& books) {
       AcquireRequest asked;
       asked.id = request;
@@ -52,8 +58,7 @@ TEST(AdminReports, TextOfClientsIsPrintableAndEveryLeaseIsShownOnce) {
       EXPECT_TRUE(books.Acquire(id, std::move(asked)).ok());
     });
   }
-  ASSERT_TRUE(Eventually(
-      [&] { return daemon.broker().With([&](Books&) { return sink->granted(); }) == kLeases; }));
+  ASSERT_TRUE(Eventually([&] { return granted() == kLeases; }));
   std::set<uint32_t> slots;
   ForEachLease(daemon.broker(), id, [&](const v1::LeaseInfo& lease) {
     EXPECT_TRUE(slots.insert(lease.slot()).second);
