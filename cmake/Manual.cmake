@@ -20,8 +20,8 @@ function(nvcv_cached_manual program section about)
   install(FILES ${page}.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT daemon)
 endfunction()
 
-# nvcv_cached_completion(<program>): it has a command `completion SHELL`.
-function(nvcv_cached_completion program)
+# nvcv_cached_completion(<program> <words>): `program words SHELL` prints the script.
+function(nvcv_cached_completion program words)
   if(NVCV_CACHED_SANITIZER)
     return()
   endif()
@@ -34,7 +34,7 @@ function(nvcv_cached_completion program)
     set(script ${CMAKE_CURRENT_BINARY_DIR}/completion/${shell}/${name})
     file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/completion/${shell})
     add_custom_command(TARGET ${program} POST_BUILD
-      COMMAND ${program} completion ${shell} > ${script} VERBATIM)
+      COMMAND ${program} ${words} ${shell} > ${script} VERBATIM)
     install(FILES ${script} DESTINATION ${CMAKE_INSTALL_DATADIR}/${folder} COMPONENT daemon)
   endforeach()
 endfunction()

@@ -2,8 +2,8 @@
 #include <memory>
 
 #include "client/cli/commands.h"
-#include "client/cli/completion_tree.h"
 #include "client/cli/print.h"
+#include "proto/completion.h"
 
 namespace nvcv_cached::cli {
 
@@ -15,12 +15,7 @@ void AddCompletionCommand(CLI::App& app) {
       ->required()
       ->option_text("bash|zsh|fish")
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  completion->callback([&app, shell] {
-    const CompletionTree tree = ReadCompletionTree(app);
-    Print(*shell == "bash"  ? BashCompletion(tree)
-          : *shell == "zsh" ? ZshCompletion(tree)
-                            : FishCompletion(tree));
-  });
+  completion->callback([&app, shell] { Print(CompletionScript(ReadCompletionTree(app), *shell)); });
 }
 
 }  // namespace nvcv_cached::cli

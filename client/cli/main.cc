@@ -62,8 +62,8 @@ std::string UnknownCommand(const CLI::App& app) {
 }
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options, std::string& timeout) {
-  app.add_option("-d,--device", options.device, "The daemon of this device (host, cuda:N, GPU-...)")
-      ->option_text("DEVICE");
+  app.add_option("-d,--device", options.device, "The daemon of this device: host, cuda:N, GPU-uuid")
+      ->option_text("host|DEVICE");
   app.add_option("--address", options.address,
                  std::string("The daemon at this socket; else $") + kAddressVariable)
       ->option_text("PATH");

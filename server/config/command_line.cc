@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "proto/completion.h"
 #include "proto/version.h"
 #include "server/config/keys.h"
 
@@ -34,7 +35,8 @@ std::string Explain(const CLI::ParseError& error, int argc, const char* const* a
       absl::string_view argument = argv[i];
       if (!absl::ConsumePrefix(&argument, "--")) continue;
       const std::string name(argument.substr(0, argument.find('=')));
-      if (FindKey(name) == nullptr && name != "system" && name != "check-config") {
+      if (FindKey(name) == nullptr && name != "system" && name != "check-config" &&
+          name != "completion") {
         return absl::StrCat("unknown flag --", name, Suggestion(name));
       }
     }
@@ -55,13 +57,17 @@ absl::StatusOr<std::variant<CommandLine, Information>> ParseCommandLine(int argc
   for (const Key& key : Keys()) {
     app.add_option(absl::StrCat("--", key.name), values[key.name],
                    absl::StrCat(key.meaning, " [", key.fallback, "]"))
-        ->type_name(key.value)
+        ->option_text(key.value)
         ->take_last();
   }
   app.add_flag("--system", result.system,
                "the machine's daemon: sockets in /run/nvcv-cached, settings in /etc");
   app.add_flag("--check-config", result.check_config,
                "print each setting with its origin and exit, 0 or 2");
+  std::string shell;
+  app.add_option("--completion", shell, "print the completion script of this shell")
+      ->option_text("bash|zsh|fish")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   app.set_version_flag("--version", absl::StrCat("nvcv-cached ", kVersion, ", protocol ",
                                                  kProtocolMin, "-", kProtocolMax));
   try {
@@ -73,6 +79,7 @@ absl::StatusOr<std::variant<CommandLine, Information>> ParseCommandLine(int argc
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(Explain(error, argc, argv));
   }
+  if (!shell.empty()) return Information(CompletionScript(ReadCompletionTree(app), shell));
   for (const Key& key : Keys()) {
     if (app.count(absl::StrCat("--", key.name)) == 0) continue;
     result.flags[key.name] = {

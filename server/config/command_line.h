@@ -1,4 +1,5 @@
-// The command line: one flag for each key, and --system, --check-config, --help, --version.
+// The command line: one flag for each key, and --system, --check-config, --completion,
+// --help, --version.
 // Pure function of its arguments.
 #pragma once
 
@@ -17,7 +18,7 @@ struct CommandLine {
   bool check_config = false;
 };
 
-// A text to print instead of running: --help, --version.
+// A text to print instead of running: --help, --version, --completion.
 using Information = std::string;
 
 // INVALID_ARGUMENT: says which flag, and what may have been meant.

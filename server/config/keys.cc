@@ -13,7 +13,7 @@ namespace nvcv_cached::server {
 namespace {
 
 constexpr std::array kKeys{
-    Key{"device", "DEV", "the first GPU; without a driver: host", Reload::kNever, true,
+    Key{"device", "host|all|DEVICE", "the first GPU; without a driver: host", Reload::kNever, true,
         "host, cuda:N (nvidia-smi order), GPU-uuid, MIG-uuid, or all: one daemon for each of them"},
     Key{"socket", "PATH", "by device, in /run/nvcv-cached or the user's directory", Reload::kNever,
         true, "where clients connect; the descriptor socket is PATH.fd"},
@@ -25,10 +25,10 @@ constexpr std::array kKeys{
         "the most the daemon takes from the device"},
     Key{"limit", "SIZE", "50%", Reload::kYes, true,
         "the cache's limit: what counts, in use and idle; 0 disables caching"},
-    Key{"policy", "NAME", "lru", Reload::kYes, true,
+    Key{"policy", "lru|clear", "lru", Reload::kYes, true,
         "at the limit: lru (oldest idle first) or clear (everything)"},
     Key{"quota", "SIZE", "none", Reload::kYes, true, "the most leased bytes of one session"},
-    Key{"domain", "NAME", "uid", Reload::kNever, true,
+    Key{"domain", "uid|cgroup|shared", "uid", Reload::kNever, true,
         "who may share slabs: uid, cgroup (each container apart) or shared"},
     Key{"slab-size", "SIZE", "64MiB", Reload::kNever, true, "size of one allocation of the device"},
     Key{"trim-after", "TIME", "60s", Reload::kYes, true,
@@ -39,8 +39,9 @@ constexpr std::array kKeys{
     Key{"drain-timeout", "TIME", "30s", Reload::kYes, true,
         "how long a stopping daemon waits for leases in use"},
     Key{"max-sessions", "N", "2000", Reload::kYes, true, "client processes at one time"},
-    Key{"log-level", "NAME", "info", Reload::kYes, true, "debug, info, warn or error"},
-    Key{"log-format", "NAME", "text", Reload::kYes, true, "text (logfmt) or json"},
+    Key{"log-level", "debug|info|warn|error", "info", Reload::kYes, true,
+        "debug, info, warn or error"},
+    Key{"log-format", "text|json", "text", Reload::kYes, true, "text (logfmt) or json"},
     Key{"config", "FILE", "/etc/nvcv-cached/nvcv-cached.toml, or the user's below ~/.config",
         Reload::kNever, false, "the settings' file"},
 };

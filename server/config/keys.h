@@ -16,7 +16,7 @@ enum class Reload : uint8_t { kNever, kUpwards, kYes };
 
 struct Key {
   const char* name;
-  const char* value;     // what kind, for --help
+  const char* value;     // what kind, or which there are: for --help and completion
   const char* fallback;  // as --help says it; the real one may depend on the device and the user
   Reload reload;
   bool in_file;  // false: which file to read cannot stand in it

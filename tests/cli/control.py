@@ -5,9 +5,13 @@ import subprocess
 from conditions import BIN, clean_environment
 
 
-def control(*args, env=None, prefix=(), **options):
+def control(*args, **options):
+    return run("nvcv-cachectl", *args, **options)
+
+
+def run(program, *args, env=None, prefix=(), **options):
     return subprocess.run(
-        [*prefix, str(BIN / "nvcv-cachectl"), *map(str, args)],
+        [*prefix, str(BIN / program), *map(str, args)],
         check=False,
         capture_output=True,
         text=True,

@@ -2,9 +2,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "client/cli/completion_tree.h"
+#include "proto/completion.h"
 
-namespace nvcv_cached::cli {
+namespace nvcv_cached {
 
 namespace {
 
@@ -26,13 +26,18 @@ std::vector<std::string> NamesOf(const std::vector<CompletionCommand>& commands)
   return names;
 }
 
+// Prints cuda:N and the UUID of each, on lines; where there is no driver, nvidia-smi is missing or
+// says other things. Good in all three shells.
+constexpr char kListGpus[] =
+    R"(nvidia-smi --query-gpu=index,uuid --format=csv,noheader 2>/dev/null | )"
+    R"(sed -n 's/^\([0-9][0-9]*\), \(GPU-.*\)$/cuda:\1\n\2/p')";
+
 std::string FunctionName(const CompletionTree& tree) {
   return "_" + absl::StrReplaceAll(tree.program, {{"-", "_"}});
 }
 
 std::string Header(const CompletionTree& tree, const std::string& shell) {
-  return absl::StrCat("# ", shell, " completion of ", tree.program, ", made by `", tree.program,
-                      " completion ", shell, "`.\n");
+  return absl::StrCat("# ", shell, " completion of ", tree.program, ", made by that program.\n");
 }
 
 // ---- bash: `case command:word before`, the first that matches
@@ -45,6 +50,9 @@ void AddBashValues(std::string& script, const std::string& command,
         absl::StrCat(command, ":", absl::StrJoin(flag.names, "|" + command + ":"));
     if (flag.value == ValueKind::kPath) {
       absl::StrAppend(&script, "    ", pattern, ") compopt -o default; return ;;\n");
+    } else if (flag.gpus) {
+      absl::StrAppend(&script, "    ", pattern, ") words=\"", absl::StrJoin(flag.words, " "), " $(",
+                      kListGpus, ")\" ;;\n");
     } else {
       absl::StrAppend(&script, "    ", pattern, ") words='", absl::StrJoin(flag.words, " "),
                       "' ;;\n");
@@ -67,7 +75,10 @@ std::string ZshSpec(const CompletionFlag& flag) {
     if (TakesNextWord(flag)) absl::StrAppend(&spec, name.substr(0, 2) == "--" ? "=" : "+");
     absl::StrAppend(&spec, "[", ZshQuoted(flag.help), "]");
     if (flag.value == ValueKind::kOptional) absl::StrAppend(&spec, "::value: ");
-    if (flag.value == ValueKind::kWords) {
+    if (flag.gpus) {
+      absl::StrAppend(&spec, ":device:{compadd - ", absl::StrJoin(flag.words, " "),
+                      " $(_nvcv_gpus)}");
+    } else if (flag.value == ValueKind::kWords) {
       absl::StrAppend(&spec, ":value:(", absl::StrJoin(flag.words, " "), ")");
     }
     if (flag.value == ValueKind::kPath) absl::StrAppend(&spec, ":file:_files");
@@ -100,13 +111,12 @@ void AddFishFlags(std::string& script, const std::string& complete,
     if (flag.value == ValueKind::kPath) absl::StrAppend(&script, " -r -F");
     if (flag.value == ValueKind::kOther) absl::StrAppend(&script, " -x");
     if (flag.value == ValueKind::kWords) {
-      absl::StrAppend(&script, " -x -a '", absl::StrJoin(flag.words, " "), "'");
+      absl::StrAppend(&script, " -x -a '", absl::StrJoin(flag.words, " "),
+                      flag.gpus ? " (__nvcv_gpus)'" : "'");
     }
     absl::StrAppend(&script, " -d '", FishQuoted(flag.help), "'\n");
   }
 }
-
-}  // namespace
 
 std::string BashCompletion(const CompletionTree& tree) {
   const std::string commands = absl::StrJoin(NamesOf(tree.commands), " ");
@@ -117,19 +127,30 @@ std::string BashCompletion(const CompletionTree& tree) {
     }
   }
   std::string script = absl::StrCat(Header(tree, "bash"), FunctionName(tree), R"(() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' words='' i
+  local -a typed=()
+  local piece last='' command='' words='' i
+  for piece in "${COMP_WORDS[@]:0:COMP_CWORD + 1}"; do  # cuda:0 comes in three
+    if [[ $piece == : || $last == : ]]; then typed[-1]+=$piece; else typed+=("$piece"); fi
+    last=$piece
+  done
+  local at=$((${#typed[@]} - 1))
+  local word=${typed[at]} before=${typed[at - 1]}
   if [[ $word == = ]]; then word=''; fi
-  if [[ $before == = ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    case ${COMP_WORDS[i]} in
+  if [[ $before == = ]]; then before=${typed[at - 2]}; fi
+)");
+  if (!tree.commands.empty()) {
+    absl::StrAppend(&script, R"(  for ((i = 1; i < at; i++)); do
+    case ${typed[i]} in
     )",
-                                    absl::StrJoin(with_value, "|"), R"() ((i++)) ;;
+                    absl::StrJoin(with_value, "|"), R"() ((i++)) ;;
     )",
-                                    absl::StrJoin(NamesOf(tree.commands), "|"),
-                                    R"() command=${COMP_WORDS[i]}; break ;;
+                    absl::StrJoin(NamesOf(tree.commands), "|"),
+                    R"() command=${typed[i]}; break ;;
     esac
   done
-  COMPREPLY=()
+)");
+  }
+  absl::StrAppend(&script, R"(  COMPREPLY=()
   case $command:$before in
 )");
   for (const CompletionCommand& command : tree.commands) {
@@ -153,6 +174,9 @@ std::string BashCompletion(const CompletionTree& tree) {
       esac ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
+  if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then  # only what follows the colon is replaced
+    COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}")
+  fi
 }
 complete -F )",
                   FunctionName(tree), " ", tree.program, "\n");
@@ -161,13 +185,19 @@ complete -F )",
 
 std::string ZshCompletion(const CompletionTree& tree) {
   std::string script =
-      absl::StrCat("#compdef ", tree.program, "\n", Header(tree, "zsh"), FunctionName(tree), R"(() {
+      absl::StrCat("#compdef ", tree.program, "\n", Header(tree, "zsh"), "_nvcv_gpus() {\n  ",
+                   kListGpus, "\n}\n", FunctionName(tree), R"(() {
   local context state state_descr line
   typeset -A opt_args
   local -a everywhere commands
   everywhere=(
 )",
-                   ZshSpecs(tree.flags), "  )\n  commands=(\n");
+                   ZshSpecs(tree.flags), "  )\n");
+  if (tree.commands.empty()) {
+    absl::StrAppend(&script, "  _arguments $everywhere\n}\n", FunctionName(tree), " \"$@\"\n");
+    return script;
+  }
+  absl::StrAppend(&script, "  commands=(\n");
   for (const CompletionCommand& command : tree.commands) {
     absl::StrAppend(&script, "    '", command.name, ":", ZshQuoted(command.help), "'\n");
   }
@@ -200,7 +230,9 @@ std::string ZshCompletion(const CompletionTree& tree) {
 
 std::string FishCompletion(const CompletionTree& tree) {
   const std::string complete = "complete -c " + tree.program;
-  std::string script = absl::StrCat(Header(tree, "fish"), complete, " -f\n");
+  std::string script = absl::StrCat(Header(tree, "fish"),
+                                    "function __nvcv_gpus\n  command -q nvidia-smi; or return\n  ",
+                                    kListGpus, "\nend\n", complete, " -f\n");
   AddFishFlags(script, complete, tree.flags);
   // (fish's own __fish_use_subcommand takes a flag's value for a command)
   const std::string no_command =
@@ -218,4 +250,12 @@ std::string FishCompletion(const CompletionTree& tree) {
   return script;
 }
 
-}  // namespace nvcv_cached::cli
+}  // namespace
+
+std::string CompletionScript(const CompletionTree& tree, const std::string& shell) {
+  return shell == "bash"  ? BashCompletion(tree)
+         : shell == "zsh" ? ZshCompletion(tree)
+                          : FishCompletion(tree);
+}
+
+}  // namespace nvcv_cached

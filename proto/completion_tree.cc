@@ -1,9 +1,8 @@
-#include "client/cli/completion_tree.h"
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "proto/completion.h"
 
-namespace nvcv_cached::cli {
+namespace nvcv_cached {
 
 namespace {
 
@@ -23,11 +22,13 @@ ValueKind KindOf(const CLI::Option& option, const std::vector<std::string>& word
 std::vector<CompletionFlag> FlagsOf(const CLI::App& app) {
   std::vector<CompletionFlag> flags;
   for (const CLI::Option* option : app.get_options()) {
-    CompletionFlag flag{.help = option->get_description()};
+    CompletionFlag flag;
+    flag.help = option->get_description();
     for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
     for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
     if (flag.names.empty()) continue;  // an argument
     flag.words = WordsIn(option->get_option_text());
+    flag.gpus = std::erase(flag.words, "DEVICE") > 0;
     flag.value = KindOf(*option, flag.words);
     flags.push_back(std::move(flag));
   }
@@ -39,9 +40,13 @@ bool IsHelp(const CompletionFlag& flag) { return flag.names.back() == "--help"; 
 }  // namespace
 
 CompletionTree ReadCompletionTree(const CLI::App& app) {
-  CompletionTree tree{.program = app.get_name(), .flags = FlagsOf(app)};
+  CompletionTree tree;
+  tree.program = app.get_name();
+  tree.flags = FlagsOf(app);
   for (const CLI::App* found : app.get_subcommands([](const CLI::App*) { return true; })) {
-    CompletionCommand command{.name = found->get_name(), .help = found->get_description()};
+    CompletionCommand command;
+    command.name = found->get_name();
+    command.help = found->get_description();
     command.flags = FlagsOf(*found);
     std::erase_if(command.flags, IsHelp);  // the program's own is as good
     for (const CLI::Option* option : found->get_options()) {
@@ -52,4 +57,4 @@ CompletionTree ReadCompletionTree(const CLI::App& app) {
   return tree;
 }
 
-}  // namespace nvcv_cached::cli
+}  // namespace nvcv_cached
