@@ -1,6 +1,5 @@
 // events: the daemons' log lines, those that they remember and then each that comes.
 #include <cstdio>
-#include <ctime>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -14,22 +13,13 @@
 #include "client/cli/print.h"
 #include "client/cli/table.h"
 #include "client/cli/terminal.h"
+#include "proto/time_text.h"
 
 namespace nvcv_cached::cli {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string Timestamp(int64_t unix_ms) {
-  const std::time_t seconds = unix_ms / 1000;
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  const size_t length = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text + length, sizeof(text) - length, ".%03dZ", static_cast<int>(unix_ms % 1000));
-  return text;
-}
 
 Tone ToneOf(const std::string& level) {
   return level == "error" ? Tone::kAlarm : level == "warn" ? Tone::kNotice : Tone::kPlain;
@@ -44,7 +34,7 @@ std::string ToLine(const v1::LogEvent& event, const std::string& whose, const Te
     line = whose + Colored("lost=" + std::to_string(event.lost()), Tone::kNotice, terminal) +
            " lines that this reader was too slow for\n";
   }
-  return line + Timestamp(event.time_unix_ms()) + " " +
+  return line + FormatTime(event.time_unix_ms(), TimeDigits::kMilliseconds) + " " +
          Colored(level, ToneOf(event.level()), terminal) + std::string(6 - level.size(), ' ') +
          whose + Escaped(event.text()) + "\n";
 }
@@ -53,7 +43,7 @@ std::string ToLine(const v1::LogEvent& event, const std::string& whose, const Te
 std::string ToJsonLine(const v1::LogEvent& event, const Daemon& daemon) {
   Json fields = Json::object();
   for (const v1::LogField& field : event.fields()) fields[field.key()] = Escaped(field.value());
-  const Json json{{"ts", Timestamp(event.time_unix_ms())},
+  const Json json{{"ts", FormatTime(event.time_unix_ms(), TimeDigits::kMilliseconds)},
                   {"level", event.level()},
                   {"event", event.event()},
                   {"fields", std::move(fields)},

@@ -11,6 +11,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/daemons.h"
 #include "client/cli/print.h"
+#include "client/cli/setting.h"
 #include "client/src/autostart.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/options.h"
@@ -76,12 +77,9 @@ void Start(const GlobalOptions& options) {
 
 // How long a daemon may take to end: its drain-timeout, and a little.
 std::chrono::milliseconds StopTimeout(const v1::Stats& stats) {
-  for (const v1::Setting& setting : stats.settings()) {
-    if (setting.key() != "drain-timeout") continue;
-    const auto timeout = ParseDuration(setting.value());
-    if (timeout.ok()) return timeout->value_or(std::chrono::hours(24)) + std::chrono::seconds(5);
-  }
-  return std::chrono::seconds(60);
+  const auto timeout = ParseDuration(SettingNamed(stats, "drain-timeout").value());
+  if (!timeout.ok()) return std::chrono::seconds(60);
+  return timeout->value_or(std::chrono::hours(24)) + std::chrono::seconds(5);
 }
 
 void Stop(const GlobalOptions& options) {

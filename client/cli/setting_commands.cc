@@ -4,7 +4,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/daemons.h"
 #include "client/cli/print.h"
-#include "client/cli/stats_json.h"
+#include "client/cli/setting.h"
 #include "client/cli/table.h"
 #include "proto/units.h"
 
@@ -20,15 +20,14 @@ void PrintSetting(const GlobalOptions& options, const std::string& key) {
   const std::vector<Daemon> daemons = DaemonsToRead(options);
   for (const Daemon& daemon : daemons) {
     const v1::Stats stats = daemon.Stats();
-    for (const v1::Setting& setting : stats.settings()) {
-      if (setting.key() != key) continue;
-      answers.push_back({{"key", key},
-                         {"value", SettingValue(setting)},
-                         {"origin", setting.origin()},
-                         {"socket", daemon.socket()}});
-      text += Whose(daemon, daemons) + key + " " + ShownSetting(setting) + " (" + setting.origin() +
-              ")\n";
-    }
+    const v1::Setting& setting = SettingNamed(stats, key);
+    if (setting.key().empty()) continue;  // of another version
+    answers.push_back({{"key", key},
+                       {"value", SettingValue(setting)},
+                       {"origin", setting.origin()},
+                       {"socket", daemon.socket()}});
+    text += Whose(daemon, daemons) + key + " " + ShownSetting(setting) + " (" + setting.origin() +
+            ")\n";
   }
   if (options.output == Output::kJson) return Print(std::move(answers));
   Print(text);

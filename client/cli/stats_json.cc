@@ -1,26 +1,15 @@
 #include "client/cli/stats_json.h"
 
-#include <ctime>
 #include <map>
-#include <set>
 
-#include "client/cli/table.h"
-#include "proto/units.h"
+#include "client/cli/setting.h"
+#include "proto/time_text.h"
 
 namespace nvcv_cached::cli {
 
 using Json = nlohmann::ordered_json;
 
 namespace {
-
-std::string Rfc3339(int64_t unix_ms) {
-  const std::time_t seconds = unix_ms / 1000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 // In the order of names: a protobuf map has none.
 template <class Map>
@@ -75,22 +64,6 @@ uint64_t Misses(const v1::Totals& t) {
   return t.misses_pool() + t.misses_reclaim() + t.misses_grow() + t.misses_refused();
 }
 
-Json SettingValue(const v1::Setting& setting) {
-  const std::string& text = setting.value();
-  const bool is_number = setting.key() != "mode" && !text.empty() && text.size() < 20 &&
-                         text.find_first_not_of("0123456789") == std::string::npos;
-  if (is_number) return std::stoull(text);
-  return text;
-}
-
-std::string ShownSetting(const v1::Setting& setting) {
-  static const std::set<std::string> kSizes{"capacity", "limit", "quota", "slab-size"};
-  const Json value = SettingValue(setting);
-  if (kSizes.count(setting.key()) > 0 && value.is_number())
-    return FormatSize(value.get<uint64_t>());
-  return Escaped(setting.value());
-}
-
 Json ToJson(const v1::Stats& s) {
   Json settings = Json::object();
   for (const v1::Setting& setting : s.settings()) {
@@ -99,7 +72,7 @@ Json ToJson(const v1::Stats& s) {
   const v1::DeviceInfo& device = s.device();
   return {
       {"schema", kStatsSchema},
-      {"time", Rfc3339(s.time_unix_ms())},
+      {"time", FormatTime(s.time_unix_ms(), TimeDigits::kSeconds)},
       {"version", {{"daemon", s.daemon_version()}, {"protocol", s.protocol()}}},
       {"device",
        {{"kind", device.kind()},

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <string>
 
 #include "client/cli/state_name.h"
 #include "nvcv_cached/v1/admin.pb.h"
@@ -13,10 +12,6 @@ namespace nvcv_cached::cli {
 inline constexpr int kStatsSchema = 1;
 
 nlohmann::ordered_json ToJson(const v1::Stats& stats);
-
-// Sizes and counts as numbers, all else as text; and the same for people.
-nlohmann::ordered_json SettingValue(const v1::Setting& setting);
-std::string ShownSetting(const v1::Setting& setting);
 
 uint64_t Hits(const v1::Totals& totals);
 uint64_t Misses(const v1::Totals& totals);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "client/cli/setting.h"
 #include "client/cli/slab_map.h"
 #include "client/cli/stats_json.h"
 #include "client/cli/table.h"
@@ -152,17 +153,14 @@ class View {
 
   void Title(const v1::Stats& s, const TopDaemon& daemon) {
     const bool host = s.device().index() < 0;
-    std::string policy;
-    for (const v1::Setting& setting : s.settings()) {
-      if (setting.key() == "policy") policy = Escaped(setting.value());
-    }
     TopLine line{
         {host ? Escaped(s.device().id())
               : "cuda:" + std::to_string(s.device().index()) + " " + Escaped(s.device().name()),
          TopStyle::kBold},
         {"  "},
         {StateName(s.state()), s.state() == v1::SERVING ? TopStyle::kPlain : TopStyle::kAlarm},
-        {" " + Seconds(s.uptime_seconds()).text + "  " + policy}};
+        {" " + Seconds(s.uptime_seconds()).text + "  " +
+         Escaped(SettingNamed(s, "policy").value())}};
     const auto hits = static_cast<double>(Hits(s.totals()));
     const auto misses = static_cast<double>(Misses(s.totals()));
     if (daemon.rates()) {

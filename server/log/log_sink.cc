@@ -3,15 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "nlohmann/json.hpp"
+#include "proto/time_text.h"
 #include "spdlog/spdlog.h"
 
 namespace nvcv_cached::server {
@@ -39,16 +38,6 @@ Level Describe(spdlog::level::level_enum level) {
     default:
       return {"INFO ", "info", 6};
   }
-}
-
-std::string Timestamp(std::chrono::system_clock::time_point time) {
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
-  const std::time_t seconds = ms / 1000;
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  return absl::StrFormat("%s.%03dZ", text.data(), ms % 1000);
 }
 
 std::string Printable(std::string_view text) {
@@ -120,14 +109,15 @@ void LogSink::sink_it_(const spdlog::details::log_msg& message) {
     }
   }
   const Level level = Describe(message.level);
-  const auto since_epoch = message.time.time_since_epoch();
-  events_.Add(std::chrono::floor<std::chrono::milliseconds>(since_epoch).count(), level.json, text);
+  const int64_t unix_ms =
+      std::chrono::floor<std::chrono::milliseconds>(message.time.time_since_epoch()).count();
+  const std::string time = FormatTime(unix_ms, TimeDigits::kMilliseconds);
+  events_.Add(unix_ms, level.json, text);
   std::string line;
   if (options_.format == LogFormat::kJson) {
-    line = JsonLine(Timestamp(message.time), level, text);
+    line = JsonLine(time, level, text);
   } else {
-    line = absl::StrCat(options_.journal ? "" : absl::StrCat(Timestamp(message.time), " "),
-                        level.text, " ", text);
+    line = absl::StrCat(options_.journal ? "" : absl::StrCat(time, " "), level.text, " ", text);
   }
   if (options_.journal) line = absl::StrCat("<", level.priority, ">", line);
   line.push_back('\n');

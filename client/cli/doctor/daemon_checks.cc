@@ -7,7 +7,8 @@
 #include <string>
 
 #include "client/cli/doctor/checks.h"
-#include "client/cli/stats_json.h"
+#include "client/cli/setting.h"
+#include "client/cli/state_name.h"
 #include "proto/host_memory.h"
 #include "proto/units.h"
 #include "proto/version.h"
@@ -25,13 +26,6 @@ constexpr uint64_t kDescriptorsOfDaemon = 64;
 std::string At(const Patient& patient) { return patient.daemon.socket() + ": "; }
 
 bool IsHost(const Patient& patient) { return patient.stats.device().kind() == "host"; }
-
-std::string Setting(const Patient& patient, const std::string& key) {
-  for (const v1::Setting& setting : patient.stats.settings()) {
-    if (setting.key() == key) return setting.value();
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -90,7 +84,7 @@ void CheckDaemonDescriptors(const Patient& patient, Report& report) {
   std::istringstream(limits.substr(at + kLine.size())) >> limit;
   if (limit == 0) return;  // unlimited
   uint64_t sessions = 0;
-  std::istringstream(Setting(patient, "max-sessions")) >> sessions;
+  std::istringstream(SettingNamed(patient.stats, "max-sessions").value()) >> sessions;
   const uint64_t needed = sessions * kDescriptorsOfSession + kDescriptorsOfDaemon;
   const std::string text = At(patient) + "the daemon may open " + std::to_string(limit) +
                            " descriptors, " + std::to_string(sessions) + " sessions need up to " +
