@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "client/cli/device_index.h"
 #include "client/src/daemon_socket.h"
 #include "client/src/errors.h"
 #include "proto/cuda_driver.h"
@@ -69,7 +70,7 @@ Daemon::Daemon(std::string socket, std::chrono::milliseconds timeout)
       "nvcv-cached", connected.socket.release(), arguments));
 }
 
-std::string Daemon::device() const { return std::filesystem::path(socket_).stem(); }
+std::string Daemon::device() const { return DeviceOf(socket_); }
 
 void Daemon::Fail(const grpc::Status& status) const {
   if (status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED) {
@@ -100,8 +101,7 @@ bool Names(const std::string& name, const std::string& device, int index) {
 
 bool Daemon::IsFor(const std::string& device) const {
   const bool by_index = device.rfind("cuda:", 0) == 0;
-  return Names(device, std::filesystem::path(socket_).stem(),
-               by_index ? Stats().device().index() : -1);
+  return Names(device, DeviceOf(socket_), by_index ? Stats().device().index() : -1);
 }
 
 std::vector<std::string> Sockets(const GlobalOptions& options) {
@@ -114,8 +114,8 @@ std::vector<std::string> LastStatsFiles(const GlobalOptions& options) {
   if (!options.address.empty()) return {options.address + suffix};
   std::vector<std::string> files = FilesWith(suffix);
   std::erase_if(files, [&](const std::string& file) {
-    const std::string name = std::filesystem::path(file).filename();
-    return name.rfind(options.device, 0) != 0;
+    const std::string socket = file.substr(0, file.size() - suffix.size());
+    return !NamesAbsent(options.device, DeviceOf(socket), socket);
   });
   return files;
 }
@@ -137,7 +137,7 @@ std::vector<Daemon> DaemonsToRead(const GlobalOptions& options) {
   // All means all: one that is there and cannot be reached is not passed over.
   if (denied && (daemons.empty() || options.all)) throw Failure(*denied);
   if (!daemons.empty()) return daemons;
-  NoDaemon(options.device, SystemSocketDirectory() + ", " + UserSocketDirectory());
+  NoDaemon(options.device, SocketDirectories());
 }
 
 std::vector<Daemon> DaemonsToChange(const GlobalOptions& options) {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <filesystem>
 #include <fstream>
 #include <future>
 #include <iterator>
@@ -21,6 +20,7 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/daemons.h"
+#include "client/cli/device_index.h"
 #include "client/cli/metric_families.h"
 #include "client/cli/print.h"
 #include "client/src/daemon_socket.h"
@@ -71,7 +71,7 @@ class NodeMetrics final : public prometheus::Collectable {
     std::map<std::string, DaemonAnswer> by_device;
     for (size_t i = 0; i < asked.size(); ++i) {
       DaemonAnswer answer = asked[i].get();
-      if (!IsAskedFor(answer)) continue;
+      if (!IsAskedFor(answer, sockets[i])) continue;
       auto [known, is_new] = by_device.try_emplace(answer.device, answer);
       if (is_new) continue;
       Say(sockets[i], "a second daemon of " + answer.device +
@@ -93,22 +93,22 @@ class NodeMetrics final : public prometheus::Collectable {
       answer.device = stats.device().id();
       answer.stats = std::move(stats);
       std::lock_guard lock(mutex_);
-      devices_[socket] = answer.device;
+      devices_[socket] = answer.stats->device();
       said_.erase(socket);
     } catch (const std::exception& failure) {
       Say(socket, failure.what());
       std::lock_guard lock(mutex_);
       const auto known = devices_.find(socket);
-      answer.device = known != devices_.end()
-                          ? known->second
-                          : std::filesystem::path(socket).stem().string();  // sockets are named so
+      answer.device = known != devices_.end() ? known->second.id() : DeviceOf(socket);
     }
     return answer;
   }
 
-  bool IsAskedFor(const DaemonAnswer& answer) const {
-    const int index = answer.stats ? answer.stats->device().index() : -1;
-    return Names(options_.device, answer.device, index);
+  bool IsAskedFor(const DaemonAnswer& answer, const std::string& socket) const {
+    std::lock_guard lock(mutex_);
+    const auto known = devices_.find(socket);
+    return known != devices_.end() ? Names(options_.device, answer.device, known->second.index())
+                                   : NamesAbsent(options_.device, answer.device, socket);
   }
 
   // Once for each socket, until it answers again.
@@ -121,7 +121,7 @@ class NodeMetrics final : public prometheus::Collectable {
   const GlobalOptions options_;
   const size_t sessions_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, std::string> devices_;  // that each socket answered for last
+  mutable std::map<std::string, v1::DeviceInfo> devices_;  // that each socket answered for last
   mutable std::set<std::string> said_;
 };
 

@@ -7,7 +7,9 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/daemons.h"
+#include "client/cli/device_index.h"
 #include "client/cli/print.h"
+#include "client/cli/setting.h"
 #include "client/cli/stats_json.h"
 #include "client/cli/table.h"
 #include "proto/units.h"
@@ -52,17 +54,14 @@ void Status(const GlobalOptions& options) {
       silent = failure;  // the others are shown first
       continue;
     }
-    std::string policy;
-    for (const v1::Setting& setting : s.settings()) {
-      if (setting.key() == "policy") policy = setting.value();
-    }
     const uint64_t hits = Hits(s.totals());
     table.Add({Text(DeviceName(s)), Text(s.device().name()),
                Text(StateName(s.state()), s.state() == v1::SERVING ? Tone::kPlain : Tone::kAlarm),
                Seconds(s.uptime_seconds()), Of(s.pool_bytes(), s.capacity_bytes()),
                Of(s.cache_bytes(), s.limit_bytes()), Bytes(s.in_use_bytes()), Bytes(s.idle_bytes()),
-               Number(s.sessions()), Percent(hits, hits + Misses(s.totals())), Text(policy),
-               Number(static_cast<uint64_t>(s.pid())), Text(s.daemon_version()), Text(s.socket())},
+               Number(s.sessions()), Percent(hits, hits + Misses(s.totals())),
+               Text(SettingNamed(s, "policy").value()), Number(static_cast<uint64_t>(s.pid())),
+               Text(s.daemon_version()), Text(s.socket())},
               {{"capacity_bytes", s.capacity_bytes()}, {"limit_bytes", s.limit_bytes()}});
   }
   table.Arrange(options);
@@ -117,21 +116,21 @@ Json Rates(const v1::Stats& before, const v1::Stats& after) {
 // What daemons wrote down when they left; none of them need be there.
 std::vector<Json> LastStats(const GlobalOptions& options) {
   std::vector<Json> answers;
-  std::string looked;
   // A socket goes with its daemon, what it leaves behind does not.
-  for (const std::string& path : LastStatsFiles(options)) {
+  const std::vector<std::string> paths = LastStatsFiles(options);
+  for (const std::string& path : paths) {
     std::ifstream file(path, std::ios::binary);
     v1::Stats stats;
     if (file && stats.ParseFromIstream(&file)) answers.push_back(ToJson(stats));
-    looked += (looked.empty() ? "" : ", ") + path;
   }
-  if (answers.empty()) {
-    throw Failure(ExitCode::kFailed, "not_found",
-                  "no daemon has left statistics (looked for " +
-                      (looked.empty() ? "*.last beside the sockets" : looked) + ")",
-                  "nvcv-cachectl stats shows those of a daemon that runs");
-  }
-  return answers;
+  if (!answers.empty()) return answers;
+  std::string looked;
+  for (const std::string& path : paths) looked += (looked.empty() ? "" : ", ") + path;
+  if (looked.empty()) looked = "*.sock.last in " + SocketDirectories();
+  const std::string whose = options.device.empty() ? "" : " of " + SoughtAs(options.device) + ",";
+  throw Failure(ExitCode::kFailed, "not_found",
+                "no daemon" + whose + " has left statistics (looked for " + looked + ")",
+                "nvcv-cachectl stats shows those of a daemon that runs");
 }
 
 void Stats(const GlobalOptions& options, const std::string& since, bool last) {

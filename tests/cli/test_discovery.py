@@ -7,7 +7,7 @@ import os
 import socket
 
 import pytest
-from conditions import BIN, eventually
+from conditions import BIN, MIB, eventually
 from control import control
 
 
@@ -129,6 +129,56 @@ def test_stale_SocketsArePassedOver(runtime, daemons):
     assert len(say(runtime, "status", "--no-headers").stdout.splitlines()) == 2
     result = say(runtime, "--address", runtime["sockets"] / "stale.sock", "status")
     assert result.returncode == 4 and "refused" in result.stderr, result
+
+
+@pytest.fixture
+def second_gpu(workshop, runtime):
+    """A daemon of the fake driver's second GPU, in the user's directory under its UUID."""
+    fake = workshop.root / "fake"
+    fake.mkdir()
+    driver = {"LD_LIBRARY_PATH": os.environ["NVCV_CACHED_FAKE_CUDA"], "FAKE_CUDA_DIR": str(fake)}
+    daemon = workshop.daemon(
+        device="cuda:1", capacity=16 * MIB, limit=None, environment={**driver, "FAKE_CUDA_DEVICES": "2"}
+    )
+    daemon.uuid = daemon.books().raw["device"]["id"]
+    for suffix in (".sock", ".sock.last"):
+        os.symlink(f"{daemon.socket.with_suffix('')}{suffix}", runtime["sockets"] / f"{daemon.uuid}{suffix}")
+
+    def say_with(gpus, *args):
+        """What nvcv-cachectl says where the driver knows so many GPUs; with none there is no driver to ask."""
+        return say(runtime, *args, **driver, FAKE_CUDA_DEVICES=str(gpus))
+
+    daemon.say_with = say_with
+    return daemon
+
+
+def test_last_AnIndexMeansTheDriversGpuAndWithoutOneTheRecords(second_gpu):
+    second_gpu.terminate()
+    for gpus in (2, 0):
+        found = second_gpu.say_with(gpus, "stats", "--last", "-d", "cuda:1", "-o", "json")
+        assert found.returncode == 0 and json.loads(found.stdout)["device"]["id"] == second_gpu.uuid, (gpus, found)
+        other = second_gpu.say_with(gpus, "stats", "--last", "-d", "cuda:0")
+        assert other.returncode == 1 and "cuda:0" in other.stderr and "*.sock.last in" in other.stderr, other
+        assert ("which is GPU-" if gpus else "without a driver") in other.stderr, other
+    # The driver has the last word: GPUs may have moved since the daemon left.
+    moved = second_gpu.say_with(1, "stats", "--last", "-d", "cuda:1")
+    assert moved.returncode == 1 and "which the driver does not know" in moved.stderr, moved
+
+
+def test_metrics_AnIndexOfADaemonThatIsDown(second_gpu):
+    down = f'nvcv_cached_up{{device="{second_gpu.uuid}"}} 0'
+    second_gpu.kill()
+    shown = second_gpu.say_with(2, "metrics", "-d", "cuda:1")
+    assert shown.returncode == 0 and down in shown.stdout, shown
+    other = second_gpu.say_with(2, "metrics", "-d", "cuda:0")
+    assert other.returncode == 4 and "no nvcv-cached for cuda:0 (looked in" in other.stderr, other
+    # Nothing says which index it has; once a daemon has left its record, that does.
+    assert second_gpu.say_with(0, "metrics", "-d", "cuda:1").returncode == 4
+    second_gpu.start()
+    second_gpu.terminate()
+    second_gpu.start()
+    second_gpu.kill()
+    assert down in second_gpu.say_with(0, "metrics", "-d", "cuda:1").stdout
 
 
 def test_address_ThatIsTooLong(runtime):
