@@ -111,12 +111,15 @@ std::string Ago(double seconds) {
   return whole.count() == 0 ? "0s" : FormatDuration(whole);
 }
 
+std::string ShownState(std::string state) {
+  std::replace(state.begin(), state.end(), '_', ' ');
+  return state;
+}
+
 std::string Describe(const MapBlock& block, const MemoryMap& map) {
   if (block.session == 0) return FormatSize(block.size_bytes) + " free";
-  std::string state = block.state;
-  std::replace(state.begin(), state.end(), '_', ' ');
   std::string text = block.count > 1 ? std::to_string(block.count) + " objects" : block.spec;
-  text += "\n" + FormatSize(block.asked_bytes) + " " + state;
+  text += "\n" + FormatSize(block.asked_bytes) + " " + ShownState(block.state);
   if (block.size_bytes > block.asked_bytes) {
     text += ", " + FormatSize(block.size_bytes - block.asked_bytes) + " slack";
   }

@@ -62,9 +62,10 @@ MemoryMap ReadMemoryMap(const nlohmann::ordered_json& snapshot);
 std::string ToSvg(const std::vector<MemoryMap>& maps);
 std::string ToHtml(const std::vector<MemoryMap>& maps);
 
-// What a person is shown of a block, line by line; times; and text made safe for XML.
+// What a person is shown of a block, line by line; of times and states; and text made safe for XML.
 std::string Describe(const MapBlock& block, const MemoryMap& map);
 std::string Ago(double seconds);
+std::string ShownState(std::string state);  // "in use"
 std::string XmlText(const std::string& text);
 
 }  // namespace nvcv_cached::cli

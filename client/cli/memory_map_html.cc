@@ -20,8 +20,9 @@ constexpr char kHead[] = R"(<!doctype html>
   table { border-collapse: collapse; margin: .5rem 10px 1.5rem; }
   th, td { text-align: left; padding: .15rem 1rem .15rem 0; border-bottom: 1px solid #eee; }
   td.n, th.n { text-align: right; }
-  svg.picked [data-session]:not(.picked) { opacity: .15; }
-  [data-of-session] { cursor: pointer; }
+  .picked > [data-session]:not(.of-picked) { opacity: .15; }
+  [data-session] { cursor: pointer; }
+  p { margin: .5rem 10px; color: #666; }
   #tip { position: fixed; display: none; white-space: pre; pointer-events: none; background: #222; color: #fff;
          padding: .4rem .6rem; border-radius: 4px; }
   summary { cursor: pointer; margin: 0 10px; }
@@ -44,23 +45,36 @@ constexpr char kScript[] = R"(<div id="tip"></div>
     tip.style.top = Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8) + 'px';
   });
   svg.addEventListener('mouseleave', () => { tip.style.display = 'none'; });
-  let picked = null;
   svg.addEventListener('click', event => {
-    const of = event.target.closest('[data-of-session], [data-session]');
-    const id = of ? of.dataset.ofSession || of.dataset.session : null;
-    picked = id === picked ? null : id;
-    svg.classList.toggle('picked', picked !== null);
-    for (const block of svg.querySelectorAll('[data-session]')) {
-      block.classList.toggle('picked', block.dataset.session === picked);
+    const clicked = event.target.closest('[data-session]');
+    for (const device of svg.querySelectorAll('.device')) {
+      const id = clicked && device.contains(clicked) ? clicked.dataset.session : null;
+      device.dataset.picked = id === null || id === device.dataset.picked ? '' : id;  // again: all
+      device.classList.toggle('picked', device.dataset.picked !== '');
+      for (const part of device.querySelectorAll('[data-session]')) {
+        part.classList.toggle('of-picked', part.dataset.session === device.dataset.picked);
+      }
     }
   });
 </script>
 </body></html>
 )";
 
+constexpr char kHint[] =
+    "<p>Point at a block to see what it is. Click a block or a session to see where that session's "
+    "memory lies; click it again to see all.</p>\n";
+
 std::string Cell(const std::string& text) { return "<td>" + XmlText(text) + "</td>"; }
 std::string NumberCell(const std::string& text) {
   return "<td class=\"n\">" + XmlText(text) + "</td>";
+}
+
+std::string NameOf(uint64_t session, const MemoryMap& map) {
+  std::string name = std::to_string(session);
+  for (const MapSession& known : map.sessions) {
+    if (known.id == session) name += " " + known.name;
+  }
+  return name;
 }
 
 struct Row {
@@ -85,8 +99,8 @@ std::string Objects(const MemoryMap& map) {
                      "<th>spec</th><th>session</th><th>idle</th><th>place</th></tr>\n";
   for (size_t i = 0; i < shown; ++i) {
     const MapBlock& block = *rows[i].block;
-    text += "<tr>" + NumberCell(FormatSize(block.asked_bytes)) + Cell(block.state) +
-            Cell(block.spec) + Cell(std::to_string(block.session)) +
+    text += "<tr>" + NumberCell(FormatSize(block.asked_bytes)) + Cell(ShownState(block.state)) +
+            Cell(block.spec) + Cell(NameOf(block.session, map)) +
             Cell(block.idle_seconds ? Ago(*block.idle_seconds) : "-") +
             Cell("s" + std::to_string(rows[i].slab->id) + "+" + FormatSize(block.offset)) +
             "</tr>\n";
@@ -97,7 +111,7 @@ std::string Objects(const MemoryMap& map) {
 }  // namespace
 
 std::string ToHtml(const std::vector<MemoryMap>& maps) {
-  std::string page = kHead + ToSvg(maps);
+  std::string page = kHead + ToSvg(maps) + kHint;
   for (const MemoryMap& map : maps) page += Objects(map);
   return page + kScript;
 }

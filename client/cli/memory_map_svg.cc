@@ -12,7 +12,7 @@ namespace nvcv_cached::cli {
 namespace {
 
 constexpr double kWidth = 1200, kLeft = 190, kMapWidth = kWidth - kLeft - 20;
-constexpr double kRow = 20, kPitch = 26;
+constexpr double kRow = 20, kPitch = 26, kLegendPitch = 170;
 constexpr double kNarrow = 1.5;  // blocks below this are drawn together
 
 // Okabe and Ito's colours: told apart with any colour vision. Outlines repeat after eight sessions
@@ -59,11 +59,6 @@ std::string Text(double x, double y, const std::string& text, std::string_view s
          "</text>\n";
 }
 
-std::string Shown(std::string state) {
-  std::replace(state.begin(), state.end(), '_', ' ');
-  return state;
-}
-
 class Drawing {
  public:
   std::string Finish() {
@@ -76,6 +71,7 @@ class Drawing {
   }
 
   void Draw(const MemoryMap& map) {
+    body_ += "<g class=\"device\">\n";  // sessions of two devices may have the same number
     Head(map);
     y_ += 30;
     body_ +=
@@ -97,6 +93,7 @@ class Drawing {
       Session(session, (kMapWidth - 220) / static_cast<double>(most));
     }
     y_ += 20;
+    body_ += "</g>\n";
   }
 
  private:
@@ -115,8 +112,9 @@ class Drawing {
       body_ += "<g class=\"total\" data-state=\"" + XmlText(part.state) + "\" data-bytes=\"" +
                std::to_string(part.bytes) + "\"><rect class=\"" + XmlText(part.state) + "\" x=\"" +
                Number(x) + "\" y=\"" + Number(y_) + "\" width=\"14\" height=\"14\"/>" +
-               Text(x + 19, y_ + 12, Shown(part.state) + " " + FormatSize(part.bytes)) + "</g>\n";
-      x += 150;
+               Text(x + 19, y_ + 12, ShownState(part.state) + " " + FormatSize(part.bytes)) +
+               "</g>\n";
+      x += kLegendPitch;
     }
     y_ += 14;
   }
@@ -128,19 +126,20 @@ class Drawing {
            (turn % 2 == 1 ? " dashed " : " ");
   }
 
+  static std::string OfSession(uint64_t session) {
+    return " data-session=\"" + std::to_string(session) + "\"";
+  }
+
   void Block(const MapBlock& block, const MemoryMap& map, double x, double scale) {
     const double width = static_cast<double>(block.size_bytes) * scale;
     const uint64_t slack = block.size_bytes - block.asked_bytes;
     const double slack_width = static_cast<double>(slack) * scale;
     const std::string place = "y=\"" + Number(y_) + "\" height=\"" + Number(kRow) + "\"";
-    body_ += "<g><title>" + XmlText(Describe(block, map)) + "</title><rect x=\"" + Number(x) +
-             "\" width=\"" + Number(std::max(width, 0.2)) + "\" " + place + " ";
-    if (block.session == 0) {
-      body_ += "class=\"free\"";
-    } else {
-      body_ += Outline(block.session) + XmlText(block.state) + "\" data-session=\"" +
-               std::to_string(block.session) + "\"";
-    }
+    body_ += "<g" + (block.session == 0 ? "" : OfSession(block.session)) + "><title>" +
+             XmlText(Describe(block, map)) + "</title><rect x=\"" + Number(x) + "\" width=\"" +
+             Number(std::max(width, 0.2)) + "\" " + place + " ";
+    body_ += block.session == 0 ? "class=\"free\""
+                                : Outline(block.session) + XmlText(block.state) + "\"";
     body_ += " data-state=\"" + XmlText(block.state) + "\" data-bytes=\"" +
              std::to_string(block.asked_bytes) + "\" data-slack=\"" + std::to_string(slack) +
              "\" data-count=\"" + std::to_string(block.count) + "\"/>";
@@ -174,7 +173,8 @@ class Drawing {
   }
 
   void Session(const MapSession& session, double scale) {
-    body_ += Text(10, y_ + 14, std::to_string(session.id) + " " + session.name.substr(0, 24));
+    body_ += "<g class=\"session\"" + OfSession(session.id) + ">" +
+             Text(10, y_ + 14, std::to_string(session.id) + " " + session.name.substr(0, 24));
     double x = kLeft;
     const std::array<std::pair<const char*, uint64_t>, 4> parts{
         {{"in_use", session.in_use_bytes},
@@ -186,11 +186,10 @@ class Drawing {
       const double width = static_cast<double>(bytes) * scale;
       body_ += "<rect " + Outline(session.id) + state + "\" x=\"" + Number(x) + "\" y=\"" +
                Number(y_) + "\" width=\"" + Number(std::max(width, 0.2)) + "\" height=\"" +
-               Number(kRow) + "\" data-of-session=\"" + std::to_string(session.id) +
-               "\" data-state=\"" + state + "\" data-bytes=\"" + std::to_string(bytes) +
-               "\"><title>" +
-               XmlText(FormatSize(bytes) + " " + Shown(state) + "\n" + session.name + ", pid " +
-                       std::to_string(session.pid)) +
+               Number(kRow) + "\" data-state=\"" + state + "\" data-bytes=\"" +
+               std::to_string(bytes) + "\"><title>" +
+               XmlText(FormatSize(bytes) + " " + ShownState(state) + "\n" + session.name +
+                       ", pid " + std::to_string(session.pid)) +
                "</title></rect>\n";
       x += width;
     }
@@ -204,7 +203,7 @@ class Drawing {
     }
     if (session.process_state == "T") said += ", stopped";
     if (session.state != "attached") said += ", " + session.state;
-    body_ += Text(x + 8, y_ + 14, said, "quiet");
+    body_ += Text(x + 8, y_ + 14, said, "quiet") + "</g>\n";
     y_ += kPitch;
   }
 
