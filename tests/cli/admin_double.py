@@ -7,23 +7,9 @@ import contextlib
 from concurrent import futures
 
 import grpc
+from wire_format import field
 
 SERVING, FAILED = 1, 3
-
-
-def varint(number):
-    encoded = b""
-    while number > 0x7F:
-        encoded += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return encoded + bytes([number])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def stats(

@@ -16,7 +16,8 @@ from pathlib import Path
 import grpc
 import pytest
 from conditions import DEADLINE, MIB, eventually, fails
-from wire import ATTACH, Stream, field, fields, serving
+from wire import ATTACH, Stream, serving
+from wire_format import field, fields
 
 RECORDED = json.loads((Path(__file__).parent / "protocol_v1.json").read_text())
 RETURN, CLEAR = 3, 6  # of ClientMessage

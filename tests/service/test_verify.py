@@ -1,12 +1,12 @@
 """systemd's units in a root of their own, installed as `make install` and the packages do it."""
 
-import configparser
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from units import settings
 
 BUILD = Path(os.environ["NVCV_CACHED_BIN"]).parent
 INSTANCES = ["nvcv-cached@cuda:0.service", "nvcv-cached@GPU-8932f937-0001.service", "nvcv-cached@host.service"]
@@ -47,13 +47,6 @@ def unit(root, name, scope="system"):
 def verify(root, name):
     # FILE:NAME, as the colon of cuda:0 would be taken for this
     return run("systemd-analyze", "verify", "--man=no", f"--root={root}", f"{unit(root, name)}:{name}")
-
-
-def settings(path):
-    parser = configparser.ConfigParser(interpolation=None, strict=False, delimiters="=", comment_prefixes="#")
-    parser.optionxform = str
-    parser.read(path)
-    return parser
 
 
 @pytest.mark.parametrize("name", [*INSTANCES, "nvcv-cached.target", "nvcv-cached-exporter.service"])

@@ -1,4 +1,4 @@
-"""Protocol buffers by their numbers alone, as a program of another version reads and writes them."""
+"""Calls whose messages are bytes, as a program of another version makes and serves them (e2e/wire_format.py)."""
 
 import contextlib
 import queue
@@ -6,48 +6,6 @@ import queue
 import grpc
 
 ATTACH = "/nvcv_cached.v1.Session/Attach"
-
-
-def varint(value):
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number, value):
-    """One field: an int as varint, bytes with their length."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def fields(data):
-    """number -> list of values: ints, or bytes of strings and messages."""
-    found, position = {}, 0
-
-    def number():
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while position < len(data):
-        key = number()
-        if key & 7 == 0:
-            value = number()
-        else:
-            size = {1: 8, 5: 4}.get(key & 7) or number()
-            value = data[position : position + size]
-            position += size
-        found.setdefault(key >> 3, []).append(value)
-    return found
 
 
 class Stream:
