@@ -30,6 +30,10 @@ def panels():
     return found
 
 
+def alerts():
+    return re.findall(r"- alert: (\w+)", ALERTS.read_text())
+
+
 class Exporter:
     """nvcv-cachectl metrics --listen, on a port of the system's choice."""
 
