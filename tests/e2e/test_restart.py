@@ -1,6 +1,8 @@
 """Broken streams that are resumed, and L3: daemons that die and come back."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import time
 
@@ -97,6 +99,34 @@ def try_buffer(probe, size_bytes):
     except FailedError as error:
         assert error.kind in ("Unavailable", "DeadlineExceeded"), error
         return None
+
+
+def test_L3_AClientLooksForTheNextDaemonByItselfAndEverMoreSeldom(workshop):
+    """The daemon is away for three seconds: somebody else listens in its place and hangs up on all who come."""
+    away = 3.0
+    daemon = workshop.daemon()
+    a = daemon.probe("a")
+    a.buffer(MIB)
+    end = time.monotonic() + away
+    daemon.kill()
+    daemon.socket.unlink()
+    came = 0
+    with socket.socket(socket.AF_UNIX) as instead:
+        instead.bind(str(daemon.socket))
+        instead.listen(1000)
+        while (left := end - time.monotonic()) > 0:
+            instead.settimeout(left)
+            with contextlib.suppress(TimeoutError):
+                instead.accept()[0].close()
+                came += 1
+    # Waits of at least 37, 75, 150, 300, 600, 1200 ms leave room for seven looks.
+    assert 2 <= came <= 7, came
+    daemon.socket.unlink()
+    daemon.start()
+    eventually(lambda: daemon.session(a), "it is back, and was asked for nothing")
+    item = a.buffer(MIB)
+    a.fill(item, 9)
+    assert a.wrong(item, 9) == 0
 
 
 def test_L3_ClientsKeepWhatTheyUse(workshop):
