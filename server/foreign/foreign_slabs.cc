@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,19 +42,33 @@ std::optional<std::set<uint64_t>> MappedInodes(pid_t pid) {
   return inodes;
 }
 
+// One process may have had many sessions: its mappings are read once a look.
+class MapsOfProcesses {
+ public:
+  const std::optional<std::set<uint64_t>>& Of(pid_t pid) {
+    const auto [entry, is_new] = known_.try_emplace(pid);
+    if (is_new) entry->second = MappedInodes(pid);
+    return entry->second;
+  }
+
+ private:
+  std::map<pid_t, std::optional<std::set<uint64_t>>> known_;
+};
+
 // What can be seen of one session's slabs.
 class Sight {
  public:
-  Sight(const RecordedSession& session, const std::optional<HeldFiles>& held)
+  Sight(const RecordedSession& session, const std::optional<HeldFiles>& held, MapsOfProcesses& maps)
       : held_(held), lives_(Lives(session)) {
     counts_ = held && session.witness != 0 ? held->contains(session.witness) : lives_;
     // A GPU's slabs have no inode, and the list of a CUDA process's mappings is long.
     const bool has_inodes = std::any_of(session.slabs.begin(), session.slabs.end(),
                                         [](const auto& slab) { return slab.second.inode != 0; });
-    if (lives_ && has_inodes) mapped_ = MappedInodes(session.pid);
+    if (lives_ && has_inodes) mapped_ = maps.Of(session.pid);
   }
 
   bool IsHeld(const RecordedSlab& slab) const {
+    if (held_ && !held_->is_complete()) return true;  // until it is known that nobody has it
     if (slab.inode == 0) return counts_;
     // Either says so: a mark can be lifted, and a mapping is not all that holds memory.
     if (held_) return held_->contains(slab.inode) || (mapped_ && mapped_->contains(slab.inode));
@@ -78,9 +93,10 @@ ForeignSlabs LookForForeignSlabs(SlabRecord& record) {
   const RecordedSessions earlier = record.Earlier();
   if (earlier.empty()) return foreign;
   const std::optional<HeldFiles> held = HeldFiles::Look();
+  MapsOfProcesses maps;
   std::set<std::pair<uint64_t, SlabId>> counted;
   for (const auto& [key, session] : earlier) {
-    const Sight sight(session, held);
+    const Sight sight(session, held, maps);
     bool any = false;
     for (const auto& [slab, recorded] : session.slabs) {
       if (!sight.IsHeld(recorded)) continue;

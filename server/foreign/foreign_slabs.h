@@ -10,7 +10,8 @@
 // host session whose process lets us look, the slabs that it maps. That is more than it may use,
 // and does not see a forked child that outlives it.
 //
-// A session that counts no more is dropped from the record for good. Thread-safety: none.
+// While the list of who has what cannot be read to its end (somebody holds very many locks) all that
+// is recorded counts. A session that counts no more is dropped from the record for good. Thread-safety: none.
 #pragma once
 
 #include <sys/types.h>

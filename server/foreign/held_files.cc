@@ -16,6 +16,14 @@
 
 namespace nvcv_cached::server {
 
+namespace {
+
+constexpr size_t kMostBytes = 1 << 20;  // some 20,000 locks
+constexpr std::chrono::milliseconds kLongest{100};
+constexpr int kReads = 4;
+
+}  // namespace
+
 uint64_t MarkHeld(int memfd) {
   struct stat status {};
   struct flock whole {};
@@ -35,17 +43,32 @@ UniqueFd MakeWitness() {
 }
 
 std::optional<HeldFiles> HeldFiles::Look() {
+  HeldFiles held;
   // A mark of our own tells whether they are shown, and on which device memory files are.
   const UniqueFd own = MakeWitness();
   struct stat status {};
   const uint64_t own_inode = own ? MarkHeld(own.get()) : 0;
-  if (own_inode == 0 || ::fstat(own.get(), &status) != 0) return std::nullopt;
+  if (own_inode == 0 || ::fstat(own.get(), &status) != 0) return held;
   const std::string device =
       absl::StrFormat("%02x:%02x:", major(status.st_dev), minor(status.st_dev));
-  HeldFiles held;
+  const auto until = std::chrono::steady_clock::now() + kLongest;
+  for (int i = 0; i < kReads; ++i) {
+    if (!held.ReadOnce(device, until)) return held;
+  }
+  if (!held.contains(own_inode)) return std::nullopt;
+  held.is_complete_ = true;
+  return held;
+}
+
+// False: not to its end.
+bool HeldFiles::ReadOnce(const std::string& device, std::chrono::steady_clock::time_point until) {
   std::ifstream file("/proc/locks");
+  if (!file) return false;
   std::string line;
+  size_t bytes = 0;
   while (std::getline(file, line)) {
+    bytes += line.size() + 1;
+    if (bytes > kMostBytes || std::chrono::steady_clock::now() > until) return false;
     // number, kind, advisory, access, pid, device:inode, first, last
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
     if (words.size() < 6 || words[1] != "OFDLCK") continue;
@@ -53,10 +76,9 @@ std::optional<HeldFiles> HeldFiles::Look() {
     uint64_t inode = 0;
     if (place.substr(0, device.size()) != device) continue;
     place.remove_prefix(device.size());
-    if (absl::SimpleAtoi(place, &inode)) held.inodes_.insert(inode);
+    if (absl::SimpleAtoi(place, &inode)) inodes_.insert(inode);
   }
-  if (!held.contains(own_inode)) return std::nullopt;
-  return held;
+  return true;
 }
 
 }  // namespace nvcv_cached::server

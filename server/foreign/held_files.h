@@ -6,14 +6,20 @@
 // lists the marks; that needs no right. A process with the descriptor can lift the mark as well, as
 // it can close its descriptor socket: it spoils what its own domain is told.
 //
-// Invariant: contains() is true of every file that was marked and that somebody still has, unless
-// somebody lifted the mark. Thread-safety: MarkHeld and Look are thread-safe; what Look returns is
+// The list is everybody's: who takes a hundred thousand locks must not hold up the daemon, so it is
+// read up to a size and a time. And it is no snapshot: while others come and go a line may be
+// skipped, so it is read several times, and a mark that was seen once is there.
+//
+// Invariant: if is_complete(), contains() is true of every file that was marked and that somebody
+// still has, unless somebody lifted the mark. Thread-safety: MarkHeld and Look are thread-safe; what Look returns is
 // const.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
 
 #include "proto/unique_fd.h"
 
@@ -31,9 +37,13 @@ class HeldFiles {
   // nullopt: this kernel, or this view of /proc, does not show the marks.
   static std::optional<HeldFiles> Look();
 
+  bool is_complete() const { return is_complete_; }  // else nothing is known of what it lacks
   bool contains(uint64_t inode) const { return inodes_.contains(inode); }
 
  private:
+  bool ReadOnce(const std::string& device, std::chrono::steady_clock::time_point until);
+
+  bool is_complete_ = false;
   std::set<uint64_t> inodes_;
 };
 

@@ -1,4 +1,5 @@
 // What an earlier daemon's clients still map: the record that daemons leave, and who of it counts.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -114,6 +115,33 @@ TEST_F(ForeignTest, ASessionCountsAsLongAsItsSocketIsHeld) {
   EXPECT_EQ(LookForForeignSlabs(next).bytes, 4096u);
   childs.reset();
   EXPECT_EQ(LookForForeignSlabs(next).bytes, 0u) << "though the process lives";
+}
+
+// The list of locks is everybody's: it is read up to a bound, and what is beyond it is not known.
+TEST_F(ForeignTest, WhoTakesVeryManyLocksHidesNothingAndHoldsUpNobody) {
+  if (!HeldFiles::Look()) GTEST_SKIP() << "this kernel does not show who has a file (/proc/locks)";
+  {
+    SlabRecord killed(path(), 1);
+    RecordedSession gone = Mine();
+    ++gone.started;
+    killed.NoteSession(1, gone);
+    killed.NoteMapped(1, 1, {.size_bytes = 4096, .inode = 1});  // that nobody has
+  }
+  UniqueFd locks = MakeWitness();
+  for (off_t i = 0; i < 30000; ++i) {
+    struct flock byte {};
+    byte.l_type = F_RDLCK;
+    byte.l_whence = SEEK_SET;
+    byte.l_start = 2 * i;
+    byte.l_len = 1;
+    ASSERT_EQ(::fcntl(locks.get(), F_OFD_SETLK, &byte), 0);
+  }
+  SlabRecord next(path(), 2);
+  EXPECT_FALSE(HeldFiles::Look()->is_complete());
+  EXPECT_EQ(LookForForeignSlabs(next).bytes, 4096u);
+  EXPECT_EQ(next.Earlier().size(), 1u) << "nothing is dropped unseen";
+  locks.reset();
+  EXPECT_EQ(LookForForeignSlabs(next).bytes, 0u);
 }
 
 TEST_F(ForeignTest, AHostSlabCountsAsLongAsAnybodyHasItsMemory) {
