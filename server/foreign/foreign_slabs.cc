@@ -13,7 +13,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "server/foreign/held_files.h"
 #include "server/foreign/process_stat.h"
 
 namespace nvcv_cached::server {
@@ -88,11 +87,10 @@ class Sight {
 
 }  // namespace
 
-ForeignSlabs LookForForeignSlabs(SlabRecord& record) {
+ForeignSlabs LookForForeignSlabs(SlabRecord& record, const std::optional<HeldFiles>& held) {
   ForeignSlabs foreign;
   const RecordedSessions earlier = record.Earlier();
   if (earlier.empty()) return foreign;
-  const std::optional<HeldFiles> held = HeldFiles::Look();
   MapsOfProcesses maps;
   std::set<std::pair<uint64_t, SlabId>> counted;
   for (const auto& [key, session] : earlier) {

@@ -17,8 +17,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <set>
 
+#include "server/foreign/held_files.h"
 #include "server/foreign/slab_record.h"
 
 namespace nvcv_cached::server {
@@ -28,6 +30,7 @@ struct ForeignSlabs {
   std::set<pid_t> pids;  // of the clients that live; a forked child of a dead one is not among them
 };
 
-ForeignSlabs LookForForeignSlabs(SlabRecord& record);
+ForeignSlabs LookForForeignSlabs(SlabRecord& record,
+                                 const std::optional<HeldFiles>& held = HeldFiles::Look());
 
 }  // namespace nvcv_cached::server

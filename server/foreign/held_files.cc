@@ -18,7 +18,6 @@ namespace nvcv_cached::server {
 
 namespace {
 
-constexpr size_t kMostBytes = 1 << 20;  // some 20,000 locks
 constexpr std::chrono::milliseconds kLongest{100};
 constexpr int kReads = 4;
 
@@ -42,7 +41,7 @@ UniqueFd MakeWitness() {
   return witness;
 }
 
-std::optional<HeldFiles> HeldFiles::Look() {
+std::optional<HeldFiles> HeldFiles::Look(size_t most_bytes) {
   HeldFiles held;
   // A mark of our own tells whether they are shown, and on which device memory files are.
   const UniqueFd own = MakeWitness();
@@ -53,7 +52,7 @@ std::optional<HeldFiles> HeldFiles::Look() {
       absl::StrFormat("%02x:%02x:", major(status.st_dev), minor(status.st_dev));
   const auto until = std::chrono::steady_clock::now() + kLongest;
   for (int i = 0; i < kReads; ++i) {
-    if (!held.ReadOnce(device, until)) return held;
+    if (!held.ReadOnce(device, most_bytes, until)) return held;
   }
   if (!held.contains(own_inode)) return std::nullopt;
   held.is_complete_ = true;
@@ -61,14 +60,15 @@ std::optional<HeldFiles> HeldFiles::Look() {
 }
 
 // False: not to its end.
-bool HeldFiles::ReadOnce(const std::string& device, std::chrono::steady_clock::time_point until) {
+bool HeldFiles::ReadOnce(const std::string& device, size_t most_bytes,
+                         std::chrono::steady_clock::time_point until) {
   std::ifstream file("/proc/locks");
   if (!file) return false;
   std::string line;
   size_t bytes = 0;
   while (std::getline(file, line)) {
     bytes += line.size() + 1;
-    if (bytes > kMostBytes || std::chrono::steady_clock::now() > until) return false;
+    if (bytes > most_bytes || std::chrono::steady_clock::now() > until) return false;
     // number, kind, advisory, access, pid, device:inode, first, last
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
     if (words.size() < 6 || words[1] != "OFDLCK") continue;

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -35,13 +36,15 @@ UniqueFd MakeWitness();
 class HeldFiles {
  public:
   // nullopt: this kernel, or this view of /proc, does not show the marks.
-  static std::optional<HeldFiles> Look();
+  static constexpr size_t kMostBytes = 1 << 20;  // some 20,000 locks
+  static std::optional<HeldFiles> Look(size_t most_bytes = kMostBytes);
 
   bool is_complete() const { return is_complete_; }  // else nothing is known of what it lacks
   bool contains(uint64_t inode) const { return inodes_.contains(inode); }
 
  private:
-  bool ReadOnce(const std::string& device, std::chrono::steady_clock::time_point until);
+  bool ReadOnce(const std::string& device, size_t most_bytes,
+                std::chrono::steady_clock::time_point until);
 
   bool is_complete_ = false;
   std::set<uint64_t> inodes_;
