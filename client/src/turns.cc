@@ -1,5 +1,7 @@
 #include "client/src/turns.h"
 
+#include <signal.h>
+
 #include <algorithm>
 
 #include "client/src/wait_scope.h"
@@ -21,6 +23,8 @@ absl::Status Turns::Wait(Caller& caller, std::unique_lock<std::mutex>& lock, Dea
       }
     } while (caller.done || Clock::now() < slice);
     if (slice == deadline) return absl::DeadlineExceededError("");
+    // It may have been woken for a turn as its slice ended, and what follows may take long.
+    if (holder_ == Holder::kNobody) PassOn();
     lock.unlock();
     const bool interrupted = WaitInterrupted();
     lock.lock();
@@ -32,12 +36,19 @@ void Turns::RunEvents(Caller& caller, std::unique_lock<std::mutex>& lock, Deadli
   holder_ = Holder::kCaller;
   ++taken_;
   Events& events = *events_;
+  // gRPC begins its wait anew at each signal: frequent ones would defeat the deadline. They arrive
+  // when the turn is over, one slice late at most.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::sigdelset(&all, fault);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   bool more = true;
   do {
     lock.unlock();
     more = events.RunOne(until);
     lock.lock();
   } while (more && !hurry_ && !caller.done && Clock::now() < until);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   holder_ = Holder::kNobody;
   if (!more) events_ = nullptr;
   PassOn();
@@ -59,7 +70,7 @@ void Turns::PassOn() {
 void Turns::Leave(Caller& caller) {
   callers_.erase(std::find(callers_.begin(), callers_.end(), &caller));
   // It may have been woken for a turn that it did not take.
-  if (holder_ == Holder::kNobody && !callers_.empty()) PassOn();
+  if (holder_ == Holder::kNobody) PassOn();
 }
 
 void Turns::Finish(Caller& caller) {
