@@ -58,7 +58,7 @@ def test_quotaExceeded_NamesTheSessionAndTheCommand(workshop):
 def test_unavailable_NoRoomForOneMoreSessionIsInTheLogToo(workshop):
     daemon = workshop.daemon(max_sessions=1)
     daemon.probe("a").buffer(MIB)
-    probe = daemon.probe("b", env={"NVCV_CACHED_TIMEOUT": "300ms"})
+    probe = daemon.probe("b", env={"NVCV_CACHED_TIMEOUT": "2s"})
     with fails("Unavailable") as error:
         probe.buffer(MIB)
     assert "takes no more sessions: 1 of 1 sessions are open" in error.text, error.text
