@@ -1,6 +1,7 @@
 #include "client/src/stream.h"
 
 #include <fcntl.h>
+#include <grpc/support/time.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/completion_queue.h>
@@ -60,7 +61,7 @@ struct Stream::Call final : Turns::Events {
         stream(stub->PrepareAsyncAttach(&context, &queue)) {}
 
   void Run();  // the stream's own thread
-  bool RunOne(Turns::Deadline until) override;
+  bool RunOne(Turns::Deadline until) noexcept override;
   void Handle(void* tag, bool ok);
   void StartNextRead();
   void StartNextWrite();  // mutex held
@@ -162,11 +163,14 @@ void Stream::Call::Handle(void* tag, bool ok) {
   }
 }
 
-bool Stream::Call::RunOne(Turns::Deadline until) {
+bool Stream::Call::RunOne(Turns::Deadline until) noexcept {
   StartNextRead();
   void* tag = nullptr;
   bool ok = false;
-  const auto at = std::chrono::system_clock::now() + (until - Turns::Clock::now());
+  const auto left =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(until - Turns::Clock::now());
+  const gpr_timespec at =
+      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(left.count(), GPR_TIMESPAN));
   if (queue.AsyncNext(&tag, &ok, at) == grpc::CompletionQueue::GOT_EVENT) Handle(tag, ok);
   return !over;
 }

@@ -32,8 +32,9 @@ class Turns {
   class Events {
    public:
     virtual ~Events() = default;
-    // Runs one event on the calling thread, or none until `until`. False: the stream is over.
-    virtual bool RunOne(Deadline until) = 0;
+    // Runs one event on the calling thread, or none until `until`. False: the stream is over. An
+    // exception would keep the turn for good; on the reading thread it would end the process too.
+    virtual bool RunOne(Deadline until) noexcept = 0;
   };
 
   struct Caller {

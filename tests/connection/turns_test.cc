@@ -3,6 +3,7 @@
 #include "client/src/turns.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <atomic>
 #include <deque>
@@ -104,11 +105,18 @@ class TurnsTest : public ::testing::Test, private Turns::Events {
     std::lock_guard lock(queue_mutex_);
     return ran_[thread];
   }
+  bool HeldSignalsBack(std::thread::id thread) {
+    std::lock_guard lock(queue_mutex_);
+    return held_back_[thread];
+  }
   std::thread::id reading_thread() const { return reader_.get_id(); }
 
  private:
-  bool RunOne(Turns::Deadline until) override {
+  bool RunOne(Turns::Deadline until) noexcept override {
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
     std::unique_lock lock(queue_mutex_);
+    held_back_[std::this_thread::get_id()] = ::sigismember(&mask, SIGALRM) == 1;
     EXPECT_EQ(running_, std::thread::id()) << "two threads run events";
     running_ = std::this_thread::get_id();
     const bool came = happened_.wait_until(lock, until, [&] { return !queue_.empty(); });
@@ -131,6 +139,7 @@ class TurnsTest : public ::testing::Test, private Turns::Events {
   std::deque<Call*> queue_;
   std::thread::id running_;
   std::map<std::thread::id, int> ran_;
+  std::map<std::thread::id, bool> held_back_;
 
   std::atomic<bool> begun_{false}, over_{false};
 
@@ -201,6 +210,39 @@ TEST_F(TurnsTest, L4_ADeadlineGivesTheTurnBack) {
   }));
   EXPECT_TRUE(absl::IsDeadlineExceeded(waiting.get()));
   EXPECT_TRUE(Soon([&] { return IsRunning(reading_thread()); }));
+}
+
+// None of them takes the turn any more that another one passes on as it leaves.
+TEST_F(TurnsTest, L4_DeadlinesThatPassTogetherLeaveTheTurnToTheReadingThread) {
+  for (int round = 0; round < 20; ++round) {
+    Call calls[4];
+    std::vector<std::future<absl::Status>> waiting;
+    for (Call& call : calls) waiting.push_back(Begin(call, milliseconds(30)));
+    Happen(nullptr);  // the reading thread gives way
+    for (auto& each : waiting) EXPECT_TRUE(absl::IsDeadlineExceeded(each.get()));
+    ASSERT_TRUE(Soon([&] { return IsRunning(reading_thread()); })) << "round " << round;
+  }
+}
+
+// gRPC's wait begins anew at a signal.
+TEST_F(TurnsTest, L4_SignalsWaitForTheEndOfATurn) {
+  Call call;
+  std::thread::id caller;
+  std::future<absl::Status> waiting = std::async(std::launch::async, [&] {
+    caller = std::this_thread::get_id();
+    const absl::Status status = Wait(call);
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    EXPECT_EQ(::sigismember(&mask, SIGALRM), 0) << "and come after it";
+    return status;
+  });
+  ASSERT_TRUE(Soon([&] {
+    Happen(nullptr);
+    return SomebodyElseRuns(reading_thread());
+  }));
+  Happen(&call);
+  EXPECT_TRUE(waiting.get().ok());
+  EXPECT_TRUE(HeldSignalsBack(caller));
 }
 
 std::atomic<bool> asked{false}, answer_now{false};
