@@ -43,7 +43,7 @@ void ForeignWatch::Look(Time now) {
   }
   bytes_ = bytes;
   next_.reset();
-  if (!record_.Earlier().empty()) next_ = now + kLookAgain;
+  if (found.look_again) next_ = now + kLookAgain;
 }
 
 }  // namespace nvcv_cached::server

@@ -87,10 +87,11 @@ class Sight {
 
 }  // namespace
 
-ForeignSlabs LookForForeignSlabs(SlabRecord& record, const std::optional<HeldFiles>& held) {
+ForeignSlabs LookForForeignSlabs(SlabRecord& record, const HeldFiles::Where& where) {
   ForeignSlabs foreign;
   const RecordedSessions earlier = record.Earlier();
   if (earlier.empty()) return foreign;
+  const std::optional<HeldFiles> held = HeldFiles::Look(where);
   MapsOfProcesses maps;
   std::set<std::pair<uint64_t, SlabId>> counted;
   for (const auto& [key, session] : earlier) {
@@ -102,7 +103,11 @@ ForeignSlabs LookForForeignSlabs(SlabRecord& record, const std::optional<HeldFil
       if (sight.MayMap(recorded)) foreign.pids.insert(session.pid);
       if (counted.emplace(key.epoch, slab).second) foreign.bytes += recorded.size_bytes;
     }
-    if (!any) record.DropEarlier(key);
+    if (any) {
+      foreign.look_again = true;
+    } else {
+      record.DropEarlier(key);
+    }
   }
   record.Flush();
   return foreign;

@@ -17,7 +17,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <optional>
 #include <set>
 
 #include "server/foreign/held_files.h"
@@ -28,9 +27,9 @@ namespace nvcv_cached::server {
 struct ForeignSlabs {
   uint64_t bytes = 0;    // each slab once
   std::set<pid_t> pids;  // of the clients that live; a forked child of a dead one is not among them
+  bool look_again = false;  // some may still hold what they have
 };
 
-ForeignSlabs LookForForeignSlabs(SlabRecord& record,
-                                 const std::optional<HeldFiles>& held = HeldFiles::Look());
+ForeignSlabs LookForForeignSlabs(SlabRecord& record, const HeldFiles::Where& where = {});
 
 }  // namespace nvcv_cached::server

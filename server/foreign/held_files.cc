@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -41,34 +42,35 @@ UniqueFd MakeWitness() {
   return witness;
 }
 
-std::optional<HeldFiles> HeldFiles::Look(size_t most_bytes) {
+std::optional<HeldFiles> HeldFiles::Look(const Where& where) {
+  if (::access(where.list, R_OK) != 0) return std::nullopt;
   HeldFiles held;
   // A mark of our own tells whether they are shown, and on which device memory files are.
   const UniqueFd own = MakeWitness();
   struct stat status {};
-  const uint64_t own_inode = own ? MarkHeld(own.get()) : 0;
-  if (own_inode == 0 || ::fstat(own.get(), &status) != 0) return held;
+  if (!own || ::fstat(own.get(), &status) != 0) return held;  // for want of descriptors
+  if (MarkHeld(own.get()) == 0) return std::nullopt;
   const std::string device =
       absl::StrFormat("%02x:%02x:", major(status.st_dev), minor(status.st_dev));
   const auto until = std::chrono::steady_clock::now() + kLongest;
   for (int i = 0; i < kReads; ++i) {
-    if (!held.ReadOnce(device, most_bytes, until)) return held;
+    if (!held.ReadOnce(where, device, until)) return held;
   }
-  if (!held.contains(own_inode)) return std::nullopt;
+  if (!held.contains(status.st_ino)) return std::nullopt;
   held.is_complete_ = true;
   return held;
 }
 
 // False: not to its end.
-bool HeldFiles::ReadOnce(const std::string& device, size_t most_bytes,
+bool HeldFiles::ReadOnce(const Where& where, const std::string& device,
                          std::chrono::steady_clock::time_point until) {
-  std::ifstream file("/proc/locks");
+  std::ifstream file(where.list);
   if (!file) return false;
   std::string line;
   size_t bytes = 0;
   while (std::getline(file, line)) {
     bytes += line.size() + 1;
-    if (bytes > most_bytes || std::chrono::steady_clock::now() > until) return false;
+    if (bytes > where.most_bytes || std::chrono::steady_clock::now() > until) return false;
     // number, kind, advisory, access, pid, device:inode, first, last
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
     if (words.size() < 6 || words[1] != "OFDLCK") continue;

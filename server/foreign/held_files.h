@@ -35,15 +35,19 @@ UniqueFd MakeWitness();
 
 class HeldFiles {
  public:
+  struct Where {
+    const char* list = "/proc/locks";
+    size_t most_bytes = 1 << 20;  // some 20,000 locks
+  };
   // nullopt: this kernel, or this view of /proc, does not show the marks.
-  static constexpr size_t kMostBytes = 1 << 20;  // some 20,000 locks
-  static std::optional<HeldFiles> Look(size_t most_bytes = kMostBytes);
+  static std::optional<HeldFiles> Look() { return Look(Where()); }
+  static std::optional<HeldFiles> Look(const Where& where);
 
   bool is_complete() const { return is_complete_; }  // else nothing is known of what it lacks
   bool contains(uint64_t inode) const { return inodes_.contains(inode); }
 
  private:
-  bool ReadOnce(const std::string& device, size_t most_bytes,
+  bool ReadOnce(const Where& where, const std::string& device,
                 std::chrono::steady_clock::time_point until);
 
   bool is_complete_ = false;
