@@ -4,6 +4,7 @@ import base64
 import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 
@@ -43,6 +44,13 @@ class Page:
             os.close(end)
         self._rest, self._number, self._session = b"", 0, None
         self.errors = []
+        try:
+            self._open(file)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, file):
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -97,6 +105,7 @@ class Page:
     def _until(self, wanted):
         while True:
             while b"\0" not in self._rest:
+                assert select.select([self._in], [], [], DEADLINE)[0], f"Chromium is silent: {self.log.read_text()}"
                 got = os.read(self._in, 1 << 16)
                 assert got, self.log.read_text(errors="replace")
                 self._rest += got

@@ -203,7 +203,7 @@ TEST_F(TurnsTest, L4_TheReadingThreadTakesTheTurnBack) {
 // Also after a caller had it for so long that the reading thread sleeps until it is woken.
 TEST_F(TurnsTest, L4_ADeadlineGivesTheTurnBack) {
   Call call;
-  std::future<absl::Status> waiting = Begin(call, milliseconds(300));
+  std::future<absl::Status> waiting = Begin(call, milliseconds(2000));
   ASSERT_TRUE(Soon([&] {
     Happen(nullptr);
     return SomebodyElseRuns(reading_thread());
@@ -250,6 +250,7 @@ std::atomic<bool> asked{false}, answer_now{false};
 // The binding is asked without the turn: it may wait for its interpreter's lock as long as it
 // likes.
 TEST_F(TurnsTest, L4_NobodyWaitsForAThreadThatIsAskedWhetherToStop) {
+  asked = answer_now = false;
   set_wait_hooks({.begin = [] { return static_cast<void*>(&asked); },
                   .end = [](void*) {},
                   .interrupted =

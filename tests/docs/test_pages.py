@@ -1,6 +1,7 @@
 """Each page names tests that are there, links that lead somewhere, and lists that are complete."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,20 @@ def test_links_lead_somewhere(page):
             titles = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
             made = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
             assert anchor in made, target
+
+
+def test_each_command_for_an_operator_is_typed_under_a_real_systemd():
+    """By make test-systemd, which is not run with the others: that none is missing there is seen here."""
+    folder = ROOT / "tests" / "service" / "real_systemd"
+    sys.path.append(str(folder))
+    import page_commands
+
+    assert page_commands.on_the_pages(ROOT / "docs") == {
+        *page_commands.TYPED, *page_commands.ELSEWHERE, *page_commands.NOT_HERE,
+    }  # fmt: skip
+    tests = "".join(path.read_text() for path in folder.glob("test_*.py"))
+    for name in page_commands.ELSEWHERE.values():
+        assert f"def {name}(" in tests, name
 
 
 def operate(section):

@@ -68,7 +68,7 @@ def test_unavailable_NoRoomForOneMoreSessionIsInTheLogToo(workshop):
 
 def test_unavailable_SaysWhereItLookedAndThatTensorsStay(workshop):
     daemon = workshop.daemon()
-    probe = daemon.probe("a", env={"NVCV_CACHED_TIMEOUT": "300ms"})
+    probe = daemon.probe("a", env={"NVCV_CACHED_TIMEOUT": "2s"})
     held = probe.buffer(MIB)
     probe.fill(held, 7)
     daemon.kill()
@@ -81,13 +81,13 @@ def test_unavailable_SaysWhereItLookedAndThatTensorsStay(workshop):
 
 def test_deadlineExceeded_NamesTheProcessAndItsState(workshop):
     daemon = workshop.daemon()
-    probe = daemon.probe("a", env={"NVCV_CACHED_TIMEOUT": "300ms"})
+    probe = daemon.probe("a", env={"NVCV_CACHED_TIMEOUT": "2s"})
     probe.buffer(MIB)
     daemon.stop()
     with fails("DeadlineExceeded") as error:
         probe.buffer(6 * MIB)
     daemon.resume()
-    assert f"no answer in 300ms from pid {daemon.process.pid} (state T)" in error.text, error.text
+    assert f"no answer in 2s from pid {daemon.process.pid} (state T)" in error.text, error.text
     assert error.text.endswith("do: check that process, or raise NVCV_CACHED_TIMEOUT"), error.text
 
 

@@ -35,7 +35,7 @@ def test_Stopped_IsEndedByTheWatchdogAndStartedAgain(service, client):
 def test_TheLastStatisticsAreKept(service):
     """What it did before it ended is there when it is gone."""
     shell("systemctl stop nvcv-cached@host")
-    assert "hits" in shell("nvcv-cachectl stats --last")
+    assert "hits" in shell("nvcv-cachectl stats --last -d host")
     shell("systemctl start nvcv-cached@host")
     ready()
     assert show(service, "NRestarts") == "0"
