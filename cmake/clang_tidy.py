@@ -92,7 +92,7 @@ def main():
 
     def wanted(source):
         below = [Path(source).is_relative_to(path.resolve()) for path in arguments.paths]
-        return (any(below) or not below) and not tidy.is_clean(source)
+        return (any(below) or not below) and (arguments.checks or not tidy.is_clean(source))
 
     sources = [source for source in sorted(tidy.commands) if wanted(source)]
     print(f"clang-tidy: {len(sources)} of {len(tidy.commands)} sources to look at", flush=True)

@@ -36,7 +36,7 @@ client::Connected Connect(const std::string& path, std::chrono::milliseconds tim
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
       throw Failure(ExitCode::kNoDaemon, "no_daemon", "no nvcv-cached at " + path + ": " + message,
-                    StartHint(""));
+                    "nvcv-cachectl start --address " + path + ", or systemctl start its unit");
     case absl::StatusCode::kPermissionDenied:
       throw Failure(ExitCode::kNotPermitted, "permission_denied", message, client::HintOf(status));
     case absl::StatusCode::kDeadlineExceeded:
@@ -87,9 +87,9 @@ std::string Whose(const Daemon& daemon, const std::vector<Daemon>& daemons) {
 }
 
 std::string StartHint(const std::string& device) {
-  const std::string usual = CudaDriver::IsInstalled() ? "cuda:0" : "host";
-  return "nvcv-cachectl start, or sudo systemctl start nvcv-cached@" +
-         (device.empty() ? usual : device);
+  const std::string named = device.empty() ? "" : " -d " + device;
+  const std::string unit = !device.empty() ? device : CudaDriver::IsInstalled() ? "cuda:0" : "host";
+  return "nvcv-cachectl start" + named + ", or sudo systemctl start nvcv-cached@" + unit;
 }
 
 bool Names(const std::string& name, const std::string& device, int index) {

@@ -32,7 +32,10 @@ MapBlock ReadBlock(const Json& json) {
   }
   block.session = json.at("session");
   block.asked_bytes = std::min(json.at("asked_bytes").get<uint64_t>(), block.size_bytes);
-  if (!json.contains("spec")) return block;  // the lease went before its text was read
+  if (!json.contains("spec")) {  // the lease went before its text was read
+    block.spec = "(gone meanwhile)";
+    return block;
+  }
   block.spec = TextOf(json, "spec");
   if (!json.at("idle_seconds").is_null()) {
     block.idle_seconds = json.at("idle_seconds").get<double>();

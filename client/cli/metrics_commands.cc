@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -60,7 +61,9 @@ std::vector<SessionLabels> Largest(const Daemon& daemon, size_t most) {
 class NodeMetrics final : public prometheus::Collectable {
  public:
   NodeMetrics(const GlobalOptions& options, size_t sessions)
-      : options_(options), sessions_(sessions) {}
+      : options_(options), sessions_(sessions) {
+    (void)SoughtAs(options.device);  // asks the driver, if it must, before other threads run
+  }
 
   std::vector<prometheus::MetricFamily> Collect() const override {
     std::vector<std::future<DaemonAnswer>> asked;
@@ -105,10 +108,14 @@ class NodeMetrics final : public prometheus::Collectable {
   }
 
   bool IsAskedFor(const DaemonAnswer& answer, const std::string& socket) const {
-    std::lock_guard lock(mutex_);
-    const auto known = devices_.find(socket);
-    return known != devices_.end() ? Names(options_.device, answer.device, known->second.index())
-                                   : NamesAbsent(options_.device, answer.device, socket);
+    std::optional<int> index;
+    {
+      std::lock_guard lock(mutex_);
+      const auto known = devices_.find(socket);
+      if (known != devices_.end()) index = known->second.index();
+    }
+    return index ? Names(options_.device, answer.device, *index)
+                 : NamesAbsent(options_.device, answer.device, socket);
   }
 
   // Once for each socket, until it answers again.

@@ -43,7 +43,9 @@ absl::StatusOr<DaemonSettings> SettingsReader::Read(const DeviceInfo& device) co
   if (!file.ok()) return file.status();
   // What is wrong with another device's section is wrong with the file.
   for (const auto& [id, source] : file->devices) {
-    const absl::Status other = ParseSettings(Merge({&file->top, &source}), device, scope_).status();
+    if (id == device.id) continue;  // below
+    const Source merged = Merge({&file->top, &environment_.keys, &command_line_.flags, &source});
+    const absl::Status other = ParseSettings(merged, device, scope_).status();
     if (!other.ok()) return other;
   }
   const Source none;

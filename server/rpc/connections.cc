@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "server/log/log_sink.h"
 #include "server/log/logfmt.h"
 #include "server/rpc/refused_connections.h"
@@ -110,12 +111,11 @@ bool Connections::Full(uid_t uid) const {
 void Connections::TakeSession(UniqueFd socket, std::shared_ptr<Peer> peer) {
   UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy || Full(peer->uid)) {
-    broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
-    LogWarning(Event("connection-refused")
-                   .With("reason", "limit")
-                   .With("pid", peer->pid)
-                   .With("uid", peer->uid)
-                   .With("open", open_.size()));
+    RefuseConnection(broker_, ConnectionRefusal::kLimit, *peer,
+                     absl::ResourceExhaustedError(
+                         absl::StrCat(open_.size(),
+                                      " connections are open, the most for this uid, "
+                                      "for all, or for the descriptors that are left")));
     return;
   }
   const uint64_t number = ++last_number_;
@@ -155,7 +155,9 @@ void Connections::TakeDescriptor(UniqueFd socket, std::shared_ptr<Peer> peer) {
     return entry.second.peer->uid == peer->uid;
   });
   if (pending_.size() >= kMaxPending || static_cast<size_t>(of_uid) >= kMaxPending / 2) {
-    broker_.CountRefusedConnection(ConnectionRefusal::kLimit);
+    RefuseConnection(broker_, ConnectionRefusal::kLimit, *peer,
+                     absl::ResourceExhaustedError(absl::StrCat(
+                         pending_.size(), " descriptor sockets wait for their sessions' tokens")));
     return;
   }
   const uint64_t number = ++last_number_;

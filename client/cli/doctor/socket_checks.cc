@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "client/cli/device_index.h"
 #include "client/cli/doctor/checks.h"
 #include "proto/socket_paths.h"
 
@@ -87,13 +88,10 @@ std::vector<Daemon> CheckSockets(const GlobalOptions& options, Report& report) {
       }
     }
   }
-  if (!daemons.empty() || refused) return daemons;  // one that is there is not to be started
-  const std::string looked = options.address.empty()
-                                 ? SystemSocketDirectory() + ", " + UserSocketDirectory()
-                                 : options.address;
-  const std::string found = "no daemon answers (looked in " + looked + ")";
+  if (!daemons.empty() || refused) return daemons;  // all is said
+  const std::string found = "no daemon answers (looked in " + SocketDirectories() + ")";
   const std::string hint = StartHint(options.device);
-  if (options.address.empty() && options.device.empty()) {
+  if (options.device.empty()) {
     report.Warn("daemon", found, hint);
   } else {
     report.Fail("daemon", found, hint);
